@@ -1,0 +1,1 @@
+"""What a person types: the `pyconvex` command. It renders; the runtime decides."""

@@ -1,0 +1,64 @@
+"""Time and chance as arguments, so that a simulation can replay both from a seed."""
+
+import os
+import time
+import uuid
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now_ms(self) -> float:
+        """Milliseconds since 1970, UTC, with a fraction."""
+        ...
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    def random_bytes(self, count: int) -> bytes: ...
+
+
+class SystemClock:
+    """The machine's own time and randomness."""
+
+    def now_ms(self) -> float:
+        return time.time_ns() / 1_000_000
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.perf_counter()
+
+    def random_bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+
+class ManualClock(SystemClock):
+    """Time that moves only when told to; chance stays the machine's."""
+
+    def __init__(self, now_ms: float | None = None) -> None:
+        self._now_ns = int((time.time() * 1000 if now_ms is None else now_ms) * 1_000_000)
+
+    def now_ms(self) -> float:
+        return self._now_ns / 1_000_000
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def advance(self, seconds: float) -> None:
+        self._now_ns += int(seconds * 1_000_000_000)
+
+
+def request_id(clock: Clock) -> str:
+    """A request id as Convex writes it: 16 lower-case hex digits."""
+    return clock.random_bytes(8).hex()
+
+
+def execution_id(clock: Clock) -> str:
+    """A random UUID that names one execution of one function."""
+    return str(uuid.UUID(bytes=clock.random_bytes(16), version=4))
