@@ -1,6 +1,18 @@
-"""Settings and limits of a deployment: each value has a name, a default, and a place it came from."""
+"""Settings and limits of a deployment: each value has a name, a default, and a place it came from.
 
-from dataclasses import dataclass, field
+A value is taken from the command line, else from the environment (`PYCONVEX_PORT`), else from `[tool.pyconvex]`
+in the project's `pyproject.toml`, else it is the default. Every value remembers which of these it was.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from pyconvex.errors import Place, PyconvexError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +39,249 @@ class Limits:
     concurrent_actions: int = field(default=64, metadata={"about": "actions and HTTP actions running at once"})
     environment_variables: int = field(default=512, metadata={"about": "variables of the deployment"})
     log_history_bytes: int = field(default=64 * 2**20, metadata={"about": "log kept on disk"})
+
+
+class TailLogs(StrEnum):
+    """When `pyconvex dev` shows log rows (Convex's `--tail-logs`)."""
+
+    ALWAYS = "always"
+    PAUSE_ON_DEPLOY = "pause-on-deploy"
+    DISABLE = "disable"
+
+
+class Source(StrEnum):
+    DEFAULT = "default"
+    PYPROJECT = "pyproject"
+    ENVIRONMENT = "environment"
+    FLAG = "flag"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where one value came from; `name` is what the user has to change: `--port`, `PYCONVEX_PORT`, `pyproject.toml`."""
+
+    source: Source
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+DEFAULT = Origin(Source.DEFAULT, "default")
+
+
+class BadSetting(PyconvexError):
+    """A value given by flag, environment or `pyproject.toml` that cannot be used (exit code 2)."""
+
+    def __init__(self, message: str, *, hint: str | None = None, place: Place | None = None) -> None:
+        super().__init__("BadSetting", message, hint=hint, place=place)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a deployment was started with. `None` for a port means "3210 (3211), or the next free one"."""
+
+    host: str = field(default="127.0.0.1", metadata={"about": "address to listen on"})
+    port: int | None = field(default=None, metadata={"about": "port of the client API"})
+    site_port: int | None = field(default=None, metadata={"about": "port of HTTP actions"})
+    functions: str = field(default="convex", metadata={"about": "folder of the functions"})
+    data: str = field(default=".pyconvex", metadata={"about": "folder of the local deployment"})
+    tail_logs: TailLogs = field(default=TailLogs.PAUSE_ON_DEPLOY, metadata={"about": "when `dev` shows log rows"})
+    limits: Limits = field(default_factory=Limits)
+    origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
+    """Origin by setting name; limits appear as `limits.action_seconds`. What is absent is a default."""
+
+    def origin(self, name: str) -> Origin:
+        """Where the value of `name` (`"port"`, `"limits.action_seconds"`) came from."""
+        return self.origins.get(name, DEFAULT)
+
+
+def environment_name(setting: str) -> str:
+    """The environment variable of a setting: `site_port` → `PYCONVEX_SITE_PORT`."""
+    return f"PYCONVEX_{setting.upper()}"
+
+
+def resolve_settings(
+    project: Path, flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings of the project in folder `project`.
+
+    `flags` holds what the command line gave, by setting name (absent or None: not given); `limits` there is a
+    sequence of `NAME=VALUE` texts. Values may be texts or already of the right type.
+
+    Raises `BadSetting` with the name of the flag, variable or key whose value cannot be used.
+    """
+    values: dict[str, Any] = {}
+    limits: dict[str, float] = {}
+    origins: dict[str, Origin] = {}
+    for layer in (_from_pyproject(project), _from_environment(environ or {}), _from_flags(flags or {})):
+        for given in layer:
+            origins[given.name] = given.origin
+            prefix, _, limit = given.name.partition(".")
+            if limit:
+                limits[limit] = _limit_value(limit, given)
+            else:
+                values[prefix] = _PARSERS[prefix](given)
+    return Settings(**values, limits=Limits(**limits), origins=origins)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One value as somebody gave it; `label` names it in messages."""
+
+    name: str
+    value: object
+    origin: Origin
+    label: str
+
+    def bad(self, expected: str, hint: str | None = None) -> BadSetting:
+        return BadSetting(f"{self.label} is {_shown(self.value)}, but it must be {expected}", hint=hint)
+
+
+def _from_pyproject(project: Path) -> list[_Given]:
+    import tomllib  # 5 ms, and most commands outside a project never need it
+
+    path = project / "pyproject.toml"
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return []
+    if b"[tool.pyconvex" not in text and b"pyconvex" not in text:
+        return []
+    origin = Origin(Source.PYPROJECT, "pyproject.toml")
+    try:
+        table: object = tomllib.loads(text.decode()).get("tool", {}).get("pyconvex", {})
+    except UnicodeDecodeError:
+        raise BadSetting("pyproject.toml is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(f"pyproject.toml is not valid TOML: {error}", place=_toml_place(error)) from None
+    if not _is_table(table):
+        raise BadSetting(f"`tool.pyconvex` in pyproject.toml is {_shown(table)}, but it must be a table")
+    given: list[_Given] = []
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name == "limits" and _is_table(value):
+            given += [_limit(k.replace("-", "_"), v, origin, "[tool.pyconvex.limits]") for k, v in value.items()]
+        elif name in _PARSERS:
+            given.append(_Given(name, value, origin, f"`{key}` in [tool.pyconvex] of pyproject.toml"))
+        elif name == "limits":
+            raise BadSetting(f"`limits` in [tool.pyconvex] is {_shown(value)}, but it must be a table of limits")
+        else:
+            raise _unknown("key", key, "[tool.pyconvex] of pyproject.toml", [*_PARSERS, "limits"])
+    return given
+
+
+def _from_environment(environ: Mapping[str, str]) -> list[_Given]:
+    given: list[_Given] = []
+    for name in _PARSERS:
+        variable = environment_name(name)
+        if value := environ.get(variable, ""):
+            given.append(_Given(name, value, Origin(Source.ENVIRONMENT, variable), variable))
+    origin = Origin(Source.ENVIRONMENT, "PYCONVEX_LIMITS")
+    parts = map(str.strip, environ.get("PYCONVEX_LIMITS", "").split(","))
+    return given + [_limit_text(part, origin) for part in parts if part]
+
+
+def _from_flags(flags: Mapping[str, object]) -> list[_Given]:
+    given: list[_Given] = []
+    for name, value in flags.items():
+        flag = "--" + name.replace("_", "-")
+        if name == "limits" and _is_sequence(value):
+            given += [_limit_text(str(text), Origin(Source.FLAG, "--limit")) for text in value]
+        elif value is not None:
+            given.append(_Given(name, value, Origin(Source.FLAG, flag), flag))
+    return given
+
+
+def _limit_text(text: str, origin: Origin) -> _Given:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise BadSetting(f"{origin} is {_shown(text)}, but it must be NAME=VALUE", hint="for example action_seconds=20")
+    return _limit(name.strip(), value.strip(), origin, str(origin))
+
+
+def _limit(name: str, value: object, origin: Origin, where: str) -> _Given:
+    if name not in _WHOLE:
+        raise _unknown("limit", name, where, list(_WHOLE), "`pyconvex limits` lists them all")
+    return _Given(f"limits.{name}", value, origin, f"the limit `{name}` ({where})")
+
+
+def _unknown(what: str, name: str, where: str, known: list[str], otherwise: str | None = None) -> BadSetting:
+    import difflib  # 3 ms that only a typing error costs
+
+    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else otherwise or f"known are {', '.join(sorted(known))}"
+    return BadSetting(f"there is no {what} `{name}` ({where})", hint=hint)
+
+
+_SIZE = re.compile(r"(?P<number>[0-9][0-9_]*(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)")
+_UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_WHOLE = {each.name: isinstance(each.default, int) for each in fields(Limits)}
+
+
+def _limit_value(name: str, given: _Given) -> float:
+    whole = _WHOLE[name]
+    number = _number(given.value, units=name.endswith("_bytes"))
+    if number is None or not math.isfinite(number) or number <= 0 or (whole and number != int(number)):
+        expected = "a whole number above 0" if whole else "a number of seconds above 0"
+        raise given.bad(expected, hint="sizes may be written as 20MiB" if name.endswith("_bytes") else None)
+    return int(number) if whole else number
+
+
+def _number(value: object, *, units: bool) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return None
+    factor = _UNITS.get(match["unit"].lower()) if units or not match["unit"] else None
+    return None if factor is None else float(match["number"].replace("_", "")) * factor
+
+
+def _port(given: _Given) -> int:
+    text = str(given.value).strip()
+    if isinstance(given.value, bool) or not text.isascii() or not text.isdecimal() or int(text) > 65535:
+        raise given.bad("a port from 0 to 65535", hint="0 takes any free port")
+    return int(text)
+
+
+def _text(given: _Given) -> str:
+    if not isinstance(given.value, str) or not given.value.strip():
+        raise given.bad("a text that is not empty")
+    return given.value
+
+
+def _tail_logs(given: _Given) -> TailLogs:
+    try:
+        return TailLogs(str(given.value))
+    except ValueError:
+        raise given.bad(" or ".join(f"`{each}`" for each in TailLogs)) from None
+
+
+_PARSERS: Mapping[str, Callable[[_Given], object]] = {
+    "host": _text,
+    "port": _port,
+    "site_port": _port,
+    "functions": _text,
+    "data": _text,
+    "tail_logs": _tail_logs,
+}
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _is_table(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
+
+
+def _is_sequence(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, list | tuple)
+
+
+def _toml_place(error: Exception) -> Place | None:
+    # tomllib has structured positions only from Python 3.14 on
+    found = re.search(r"at line (\d+), column (\d+)", str(error))
+    return Place("pyproject.toml", int(found[1]), int(found[2])) if found else None

@@ -1,0 +1,31 @@
+"""`python -m benchmarks [NAME ...]`: run the benchmarks one after another and print the table."""
+
+import importlib
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.measure import print_rows
+
+TITLES = {
+    "start": "start: process to first response",
+    "reload": "reload: file saved to first response from the new code, under light load",
+    "http": "http: a trivial HTTP action",
+    "messages": "write and read: /postMessage (durable) and /getMessagesByAuthor (10 newest of 100,000)",
+    "mutations": "mutations in process, durable",
+}
+
+
+def main(names: list[str]) -> None:
+    if unknown := [name for name in names if name not in TITLES]:
+        sys.exit(f"error: no benchmark {unknown[0]!r}\nhint: choose from {', '.join(TITLES)}")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}")
+    for name in names or TITLES:
+        with tempfile.TemporaryDirectory(prefix="pyconvex-bench-") as scratch:
+            print_rows(TITLES[name], importlib.import_module(f"benchmarks.{name}").run(Path(scratch)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

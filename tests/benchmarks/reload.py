@@ -1,0 +1,125 @@
+"""File saved → first response from the new code, under light load; nothing may fail meanwhile."""
+
+import asyncio
+import contextlib
+import re
+import statistics
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import projects
+from benchmarks.measure import Goal, Row, raw
+from benchmarks.processes import BIN, PEERS, serving
+
+SAVES, ROUNDS = 10, 5
+LIGHT_LOAD_PER_SECOND = 20
+
+
+@dataclass(slots=True)
+class Counts:
+    answered: int = 0
+    failed: int = 0
+    seconds: list[float] = field(default_factory=list[float])
+
+
+def run(scratch: Path) -> list[Row]:
+    with ExitStack() as servers:
+        cases: dict[str, tuple[int, Path]] = {}
+        for modules in (10, 100, 500):
+            folder = projects.marked(scratch / f"modules-{modules}", modules)
+            command = [BIN / "pyconvex", "dev", "--site-port", "{port}"]
+            server = servers.enter_context(serving(command, folder=folder))
+            cases[f"{modules} modules"] = server.port, folder / "convex" / "http.py"
+        folder = scratch / "uvicorn"
+        folder.mkdir()
+        module = folder / "starlette_reload.py"
+        module.write_text((PEERS / "starlette_reload.py").read_text())
+        command = [BIN / "uvicorn", "starlette_reload:app", "--port", "{port}", "--reload"]
+        server = servers.enter_context(serving(command, folder=folder))
+        cases["uvicorn --reload"] = server.port, module
+        return _rows(_measure(cases))
+
+
+def _measure(cases: dict[str, tuple[int, Path]]) -> dict[str, Counts]:
+    counts = {name: Counts() for name in cases}
+    for round_number in range(ROUNDS):
+        for name, (port, module) in cases.items():
+            asyncio.run(_saves(port, module, round_number * SAVES, counts[name]))
+    return counts
+
+
+def _rows(counts: dict[str, Counts]) -> list[Row]:
+    milliseconds = {name: [1000 * value for value in count.seconds] for name, count in counts.items()}
+    medians = {name: statistics.median(values) for name, values in milliseconds.items()}
+    rows = [
+        Row(f"{name}, median", medians[name], goal, raw({"": milliseconds[name]}, "ms", 1).strip(), unit="ms")
+        for name, goal in (("10 modules", Goal(25)), ("100 modules", Goal(40)), ("500 modules", None))
+    ]
+    peers = {name: milliseconds[name] for name in ("10 modules", "uvicorn --reload")}
+    rows.append(
+        Row(
+            "10 modules, to uvicorn",
+            medians["10 modules"] / medians["uvicorn --reload"],
+            Goal(0.06),
+            raw(peers, "ms", 1),
+        )
+    )
+    uvicorn_failed = counts["uvicorn --reload"].failed
+    ours = [count for name, count in counts.items() if name.endswith("modules")]
+    rows.append(
+        Row(
+            "failed or refused requests",
+            sum(count.failed for count in ours),
+            Goal(0),
+            f"{sum(count.answered for count in ours):,} answered; uvicorn --reload failed {uvicorn_failed}",
+            unit="",
+        )
+    )
+    return rows
+
+
+async def _saves(port: int, module: Path, first: int, counts: Counts) -> None:
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_light_load(port, counts, stop))
+        for number in range(first + 1, first + SAVES + 1):
+            marker = f"version-{number}"
+            text = re.sub(r"version-\d+", marker, module.read_text())
+            begun = time.perf_counter()
+            module.write_text(text)
+            await _until_answered(port, marker, counts)
+            counts.seconds.append(time.perf_counter() - begun)
+            await asyncio.sleep(0.15)
+        stop.set()
+
+
+async def _until_answered(port: int, marker: str, counts: Counts) -> None:
+    async with asyncio.timeout(20):
+        while marker not in await _request(port, counts):
+            await asyncio.sleep(0.001)
+
+
+async def _light_load(port: int, counts: Counts, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        await _request(port, counts)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 1 / LIGHT_LOAD_PER_SECOND)
+
+
+async def _request(port: int, counts: Counts) -> str:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            reply = (await reader.read()).decode()
+        finally:
+            writer.close()
+    except OSError:
+        reply = ""
+    if reply.startswith("HTTP/1.1 200"):
+        counts.answered += 1
+    else:
+        counts.failed += 1
+    return reply
