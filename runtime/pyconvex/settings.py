@@ -112,7 +112,7 @@ def resolve_settings(
     Raises `BadSetting` with the name of the flag, variable or key whose value cannot be used.
     """
     values: dict[str, Any] = {}
-    limits: dict[str, float] = {}
+    limits: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for layer in (_from_pyproject(project), _from_environment(environ or {}), _from_flags(flags or {})):
         for given in layer:

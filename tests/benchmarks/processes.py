@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def serving(
     path: str = "/",
     environment: Mapping[str, str] | None = None,
     limit: float = 60.0,
-) -> Iterator[Server]:
+) -> Generator[Server]:
     """Run `command` (`{port}` filled in) in `folder` until the block ends."""
     port = free_port()
     log = folder / "server.log"

@@ -1,0 +1,139 @@
+"""What a deployment offers, as the tables, `--json` and `--curl` need it: from a registry or from a running server."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyconvex.loading.registry import Registry
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionInfo:
+    """One function. `args` and `returns` are validator JSON, `place` is `convex/messages.py:24`."""
+
+    path: str
+    kind: str
+    visibility: str
+    args: Mapping[str, Any] | None
+    returns: Mapping[str, Any] | None
+    place: str
+
+    @property
+    def kind_words(self) -> str:
+        """`query`, `internal mutation`, `HTTP action`."""
+        kind = self.kind.replace("http_action", "HTTP action")
+        return f"internal {kind}" if self.visibility == "internal" and self.kind != "http_action" else kind
+
+    @property
+    def udf_type(self) -> str:
+        return {"query": "Query", "mutation": "Mutation", "action": "Action"}.get(self.kind, "HttpAction")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteInfo:
+    """One route. `path` is as shown: prefixes end with `*`; `form` is exact, pattern, prefix or mount."""
+
+    path: str
+    method: str
+    handler: str
+    place: str
+    form: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    functions: Sequence[FunctionInfo]
+    routes: Sequence[RouteInfo]
+
+    @classmethod
+    def of_registry(cls, registry: "Registry") -> "Inventory":
+        """The functions and routes of a loaded version."""
+        from pyconvex.loading.registry import handler_name, route_place
+
+        functions = [
+            FunctionInfo(
+                path=path,
+                kind=each.kind.value,
+                visibility=each.visibility.value,
+                args=each.args.json() if each.args else None,
+                returns=each.returns.json() if each.returns else None,
+                place=_short(str(each.place)),
+            )
+            for path, each in registry.functions.items()
+        ]
+        routes = [
+            RouteInfo(
+                each.path, each.method, handler_name(registry, each), str(route_place(registry, each)), each.form
+            )
+            for each in (registry.router.routes if registry.router else ())
+        ]
+        return cls(sorted(functions, key=lambda each: each.path), routes)
+
+    @classmethod
+    def of_json(cls, answer: Mapping[str, Any]) -> "Inventory":
+        """The functions and routes that a running server told of (`GET /api/pyconvex/deployment`)."""
+        functions = [
+            FunctionInfo(
+                each["path"], each["kind"], each["visibility"], each.get("args"), each.get("returns"), each["place"]
+            )
+            for each in answer["functions"]
+        ]
+        routes = [
+            RouteInfo(each["path"], each["method"], each["handler"], each["place"], each["form"])
+            for each in answer["routes"]
+        ]
+        return cls(functions, routes)
+
+    @property
+    def listed_functions(self) -> list[FunctionInfo]:
+        """The functions worth a row: HTTP actions that have a route are in the route table already."""
+        routed = {route.handler for route in self.routes}
+        return [each for each in self.functions if each.kind != "http_action" or each.path not in routed]
+
+
+def _short(place: str) -> str:
+    file, _, _column = place.rpartition(":") if place.count(":") > 1 else (place, "", "")
+    return file
+
+
+def arguments_text(validator: Mapping[str, Any] | None) -> str:
+    """An args validator for people: `body: string, limit?: number`; `–` for none, `any` for anything."""
+    if validator is None or validator.get("type") != "object":
+        return "any" if validator else ""
+    return ", ".join(_field(name, each) for name, each in validator["value"].items()) or "–"
+
+
+def type_text(validator: Mapping[str, Any]) -> str:
+    """One validator for people, in the words of the Python API: `list[Id.users]`, `"a" | "b"`, `{x: number}`."""
+    match validator["type"]:
+        case "id":
+            return f"Id.{validator['tableName']}"
+        case "literal":
+            return _literal(validator["value"])
+        case "array":
+            return f"list[{type_text(validator['value'])}]"
+        case "object":
+            return "{" + ", ".join(_field(name, each) for name, each in validator["value"].items()) + "}"
+        case "record":
+            return f"dict[{type_text(validator['keys'])}, {type_text(validator['values']['fieldType'])}]"
+        case "union":
+            return " | ".join(type_text(each) for each in validator["value"]) or "never"
+        case "bigint":
+            return "int64"
+        case simple:
+            return str(simple)
+
+
+def _field(name: str, field: Mapping[str, Any]) -> str:
+    return f"{name}{'?' if field['optional'] else ''}: {type_text(field['fieldType'])}"
+
+
+def _literal(value: object) -> str:
+    import json
+
+    if isinstance(value, dict):
+        return "int64" if "$integer" in value else json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,42 @@
+"""Numbers, times and names as people read them."""
+
+import time
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 route`, `6 functions`, `1,200 entries`."""
+    if number == 1:
+        return f"1 {noun}"
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number:,} {plural}"
+
+
+def duration(seconds: float) -> str:
+    """`0.2 ms`, `38 ms`, `1.23 s`, `2 min 5 s`."""
+    if seconds < 0.00995:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.995:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def size(count: float) -> str:
+    """`512 bytes`, `16 MiB`, `1.5 MiB`."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if abs(count) < 1024:
+            return f"{count:,.4g} {unit}"
+        count /= 1024
+    return f"{count:,.4g} GiB"
+
+
+def clock(seconds: float) -> str:
+    """The local time of day of a moment in seconds since 1970: `12:01:04`."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def day_and_clock(seconds: float) -> str:
+    """`2026-11-22 12:01:04`, local time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

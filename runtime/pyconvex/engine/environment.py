@@ -1,0 +1,214 @@
+"""Variables of the deployment, and the `os.environ` that functions see.
+
+Variables are documents of a private system table, so they are durable and change atomically. Inside a function,
+and while the user's modules are loaded, `os.environ` looks among them first; everywhere else it is the process's
+own. https://docs.convex.dev/production/environment-variables
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..errors import DeveloperError, RequestRefused
+from .execution import current
+
+if TYPE_CHECKING:
+    from ..settings import Limits
+    from ..store.store import Store
+    from ..store.transaction import Transaction
+
+NAME_LENGTH_MAX: Final = 256
+VALUE_BYTES_MAX: Final = 8192
+TOTAL_BYTES_MAX: Final = 512 * 1024
+TABLE: Final = "_environment_variables"
+
+_NAME = re.compile(r"[a-zA-Z_]+[a-zA-Z0-9_]*", re.ASCII)
+_HIDDEN_PREFIXES: Final = ("PYCONVEX_", "CONVEX_SELF_HOSTED_")
+_BUILT_IN: Final = frozenset({"CONVEX_CLOUD_URL", "CONVEX_SITE_URL"})
+
+
+@dataclass(slots=True)
+class Urls:
+    """The deployment's two addresses, without a slash at the end; known once the ports are bound."""
+
+    cloud: str = "http://127.0.0.1:3210"
+    site: str = "http://127.0.0.1:3211"
+
+
+class Environment:
+    """The variables of one deployment. `variables` is always what the last change left behind."""
+
+    def __init__(self, store: Store, limits: Limits, urls: Urls) -> None:
+        self._store = store
+        self._limits = limits
+        self._urls = urls
+        self._variables: Mapping[str, str] = {}
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Name → value, sorted by name, without the built-in ones."""
+        return self._variables
+
+    async def open(self) -> None:
+        """Reads the variables from the store."""
+        async with self._store.snapshot() as transaction:
+            self._variables = {name: value for name, (_, value) in (await _stored(transaction)).items()}
+
+    async def set_many(self, changes: Mapping[str, str | None]) -> None:
+        """Sets every name to its value, or removes it where the value is None; all of them or none.
+
+        Raises `RequestRefused` 400: `EnvironmentVariableNameInvalid`, `EnvironmentVariableNameTooLong`,
+        `EnvironmentVariableValueTooLarge`, `EnvVarLimitMet`.
+        """
+        for name, value in changes.items():
+            _check(name, value)
+
+        async def change(transaction: Transaction) -> dict[str, str]:
+            stored = await _stored(transaction)
+            after = {name: value for name, (_, value) in stored.items()}
+            for name, value in changes.items():
+                if name in stored:
+                    await transaction.delete(stored[name][0])
+                    del after[name]
+                if value is not None:
+                    await transaction.insert(TABLE, {"name": name, "value": value})
+                    after[name] = value
+            self._check_size(after)
+            return dict(sorted(after.items()))
+
+        self._variables = (await self._store.mutate(change)).value
+
+    def get(self, name: str) -> str | None:
+        """What a function finds under `name`: a variable of the deployment, a built-in, or one of the process."""
+        if name in _BUILT_IN:
+            return self._urls.cloud if name == "CONVEX_CLOUD_URL" else self._urls.site
+        if (value := self._variables.get(name)) is not None:
+            return value
+        return None if name.startswith(_HIDDEN_PREFIXES) else _of_process(name)
+
+    def names(self) -> set[str]:
+        """Every name that `get` answers."""
+        inherited = {name for name in _names_of_process() if not name.startswith(_HIDDEN_PREFIXES)}
+        return inherited | _BUILT_IN | self._variables.keys()
+
+    @contextmanager
+    def visible(self) -> Iterator[None]:
+        """Makes `os.environ` answer from here within the `with`, in this context and the threads it starts with `to_thread`."""
+        token = _loading.set(self)
+        try:
+            yield
+        finally:
+            _loading.reset(token)
+
+    def _check_size(self, variables: Mapping[str, str]) -> None:
+        total = sum(len(name) + len(value.encode()) for name, value in variables.items())
+        if len(variables) > self._limits.environment_variables:
+            limit = f"{self._limits.environment_variables} variables"
+        elif total > TOTAL_BYTES_MAX:
+            limit = f"{TOTAL_BYTES_MAX} bytes in all names and values"
+        else:
+            return
+        raise RequestRefused(400, "EnvVarLimitMet", f"The environment of a deployment holds at most {limit}.")
+
+
+def install() -> None:
+    """Gives `os.environ` the class that knows about functions; once per process."""
+    if type(os.environ) is not _FunctionEnviron:
+        os.environ.__class__ = _FunctionEnviron
+
+
+_loading: ContextVar[Environment | None] = ContextVar("pyconvex_loading_environment", default=None)
+
+
+def _active(name: str | None = None) -> Environment | None:
+    """The environment of the code that runs now, None outside of user code. `name` is noted as read."""
+    execution = current.get()
+    if execution is None:
+        return _loading.get()
+    if name is not None:
+        execution.variables_read.add(name)
+    return execution.services.environment
+
+
+_Process = os._Environ[str]  # pyright: ignore[reportPrivateUsage] - the class of os.environ has no public name
+
+
+class _FunctionEnviron(_Process):
+    """`os.environ` for a process that runs functions: theirs inside a call, the process's own elsewhere."""
+
+    def __getitem__(self, key: str) -> str:
+        environment = _active(key)
+        if environment is None:
+            return super().__getitem__(key)
+        value = environment.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        environment = _active()
+        return super().__iter__() if environment is None else iter(sorted(environment.names()))
+
+    def __len__(self) -> int:
+        environment = _active()
+        return super().__len__() if environment is None else len(environment.names())
+
+    def __repr__(self) -> str:
+        return super().__repr__() if _active() is None else f"environ({dict(self)!r})"
+
+    def __setitem__(self, key: str, value: str) -> None:
+        _refuse_change(key)
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        _refuse_change(key)
+        super().__delitem__(key)
+
+
+def _refuse_change(name: str) -> None:
+    """Queries and mutations are replayed, so they change nothing outside the database; actions may set what libraries read."""
+    execution = current.get()
+    if execution is not None and execution.is_transaction:
+        raise DeveloperError(
+            "EnvironmentIsReadOnly",
+            f"Can't change the environment variable {name!r} in queries and mutations.",
+            hint=f"Set it with `pyconvex env set {name} …`.",
+        )
+
+
+def _of_process(name: str) -> str | None:
+    try:
+        return _Process.__getitem__(os.environ, name)
+    except KeyError:
+        return None
+
+
+def _names_of_process() -> Iterator[str]:
+    return _Process.__iter__(os.environ)
+
+
+def _check(name: str, value: str | None) -> None:
+    if not _NAME.fullmatch(name):
+        raise RequestRefused(
+            400,
+            "EnvironmentVariableNameInvalid",
+            f"Environment variable name {name!r} must be made of letters, digits and underscores, and not begin with a digit.",
+        )
+    if len(name) > NAME_LENGTH_MAX:
+        raise RequestRefused(
+            400,
+            "EnvironmentVariableNameTooLong",
+            f"Environment variable name {name[:40]!r}… has {len(name)} characters; the limit is {NAME_LENGTH_MAX}.",
+        )
+    if value is not None and len(value.encode()) > VALUE_BYTES_MAX:
+        raise RequestRefused(
+            400,
+            "EnvironmentVariableValueTooLarge",
+            f"The value of environment variable {name!r} has {len(value.encode())} bytes; the limit is {VALUE_BYTES_MAX}.",
+        )

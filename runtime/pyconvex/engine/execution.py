@@ -1,0 +1,126 @@
+"""What one running function is: who asked for it, what it printed, what it read.
+
+The execution of the code that runs right now is found through a context variable, so that `print`, `logging` and
+`os.environ` know whom they serve.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ..clock import execution_id
+from ..functions.function import Kind
+from .lines import Lines, StreamedLines
+from .logs import LogLine, Progress
+
+if TYPE_CHECKING:
+    from ..loading.registry import Registry
+    from .answers import Pending
+    from .identity import Identity
+    from .services import Services
+
+
+class Caller(StrEnum):
+    """Why a function runs; the values are those of `caller` in log entries."""
+
+    SYNC_WORKER = "SyncWorker"
+    HTTP_API = "HttpApi"
+    TESTER = "Tester"
+    HTTP_ENDPOINT = "HttpEndpoint"
+    CRON = "Cron"
+    SCHEDULER = "Scheduler"
+    ACTION = "Action"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks for a function, and why. `request_id` is shared by everything that one request sets off."""
+
+    caller: Caller
+    identity: Identity
+    request_id: str
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+class Execution:
+    """One run of one function. A mutation that has to run again gets a new one."""
+
+    __slots__ = (
+        "call",
+        "caller",
+        "depth",
+        "ended",
+        "id",
+        "identifier",
+        "kind",
+        "lines",
+        "parent_id",
+        "pending",
+        "raised",
+        "registry",
+        "services",
+        "started",
+        "started_ms",
+        "variables_read",
+    )
+
+    def __init__(
+        self, services: Services, registry: Registry, call: Call, kind: Kind, identifier: str, *, caller: Caller | None = None
+    ) -> None:
+        clock = services.clock
+        self.services = services
+        self.registry = registry
+        self.call = call
+        self.caller = call.caller if caller is None else caller
+        self.kind = kind
+        self.identifier = identifier
+        self.id = execution_id(clock)
+        self.parent_id: str | None = None
+        self.depth = 0
+        self.started_ms = clock.now_ms()
+        """When it began, milliseconds since 1970: the time that stands still for a query or mutation."""
+        self.started = clock.monotonic()
+        self.lines: Lines = (
+            Lines(clock, services.limits)
+            if self.is_transaction
+            else StreamedLines(clock, services.limits, self._send_progress)
+        )
+        self.pending: list[Pending] = []
+        """Calls of `ctx` that are finished without having been awaited so far, or still run."""
+        self.raised: BaseException | None = None
+        """The error that came out of user code, to tell it from a failure of the deployment."""
+        self.ended = False
+        self.variables_read: set[str] = set()
+
+    @property
+    def is_transaction(self) -> bool:
+        """Whether this is a query or mutation, not an action."""
+        return self.kind is Kind.QUERY or self.kind is Kind.MUTATION
+
+    def child(self, kind: Kind, identifier: str) -> Execution:
+        """The execution of a query or mutation that this query or mutation calls: same time, same lines."""
+        child = Execution(self.services, self.registry, self.call, kind, identifier, caller=self.caller)
+        child.parent_id = self.id
+        child.depth = self.depth + 1
+        child.started_ms = self.started_ms
+        child.lines = self.lines
+        child.variables_read = self.variables_read
+        return child
+
+    def _send_progress(self, lines: list[LogLine]) -> None:
+        self.services.logs.publish(
+            Progress(
+                udf_type=self.kind.udf_type,
+                identifier=self.identifier,
+                request_id=self.call.request_id,
+                execution_id=self.id,
+                log_lines=lines,
+            )
+        )
+
+
+current: ContextVar[Execution | None] = ContextVar("pyconvex_execution", default=None)

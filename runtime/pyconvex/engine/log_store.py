@@ -1,0 +1,130 @@
+"""Log entries on disk: JSON lines in numbered files, the oldest deleted when there are too many bytes.
+
+Entries are encoded and written by a thread of the store's own, in batches, so that publishing one costs an
+append to a deque. What was printed in the last tenth of a second before a `kill -9` is lost, and a line torn by
+it is skipped when reading. This is a log, not data: a full disk drops entries and never fails a function.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from .logs import LogEntry
+
+GATHER_SECONDS: Final = 0.1
+BATCH_ENTRIES: Final = 200
+"""Encoded at a time: writing each batch gives the interpreter lock back to the event loop."""
+FILES_KEPT: Final = 8
+FILE_BYTES_MIN: Final = 4096
+CLOSE_SECONDS: Final = 5.0
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[LogEntry] = msgspec.json.Decoder(LogEntry)
+
+
+class LogStore:
+    """A folder of log files with at most about `bytes_max` bytes. `append` is cheap; reading and closing block."""
+
+    def __init__(self, folder: Path, bytes_max: int) -> None:
+        self._folder = folder
+        self._file_bytes_max = max(bytes_max // FILES_KEPT, FILE_BYTES_MIN)
+        self._pending: deque[LogEntry] = deque()
+        self._arrived = threading.Event()
+        self._closing = threading.Event()
+        self._writing = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._continued = False
+
+    def append(self, entry: LogEntry) -> None:
+        self._pending.append(entry)
+        if self._thread is None:
+            self._start()
+        if not self._arrived.is_set():
+            self._arrived.set()
+
+    def flush(self) -> None:
+        """Writes everything appended so far."""
+        with self._writing:
+            while self._pending:
+                batch = [self._pending.popleft() for _ in range(min(BATCH_ENTRIES, len(self._pending)))]
+                try:
+                    self._write(b"".join(_encoder.encode(entry) + b"\n" for entry in batch))
+                except OSError:
+                    return  # the disk is full or gone; the next batch tries again
+
+    def close(self) -> None:
+        """Writes what is left and ends the thread."""
+        self._closing.set()
+        self._arrived.set()
+        if self._thread is not None:
+            self._thread.join(CLOSE_SECONDS)
+            self._thread = None
+        self.flush()
+
+    def newest(
+        self, limit: int, *, since: float = 0.0, accept: Callable[[LogEntry], bool] | None = None
+    ) -> list[LogEntry]:
+        """The newest `limit` entries that `accept` takes and that are later than `since` (milliseconds since 1970), oldest first.
+
+        Blocks while it reads; not for the event loop's thread.
+        """
+        self.flush()
+        found: list[LogEntry] = []
+        for entry in self._newest_first():
+            if len(found) >= limit or entry.timestamp * 1000 <= since:
+                break
+            if accept is None or accept(entry):
+                found.append(entry)
+        found.reverse()
+        return found
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="pyconvex-log", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._arrived.wait()
+            self._closing.wait(GATHER_SECONDS)
+            self._arrived.clear()
+            self.flush()
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("log-*.jsonl"))
+
+    def _write(self, lines: bytes) -> None:
+        files = self._files()
+        if not files:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        if not files or files[-1].stat().st_size >= self._file_bytes_max:
+            for old in files[: max(0, len(files) - FILES_KEPT + 1)]:
+                old.unlink(missing_ok=True)
+            number = int(files[-1].stem.removeprefix("log-")) + 1 if files else 1
+            files.append(self._folder / f"log-{number:08}.jsonl")
+        with files[-1].open("ab") as file:
+            # An earlier process may have been killed in the middle of a line: start on one of our own.
+            file.write(lines if self._continued else b"\n" + lines)
+        self._continued = True
+
+    def _newest_first(self) -> Iterator[LogEntry]:
+        for path in reversed(self._files()):
+            try:
+                lines = path.read_bytes().split(b"\n")
+            except FileNotFoundError:
+                return  # rotated away meanwhile, and everything older with it
+            for line in reversed(lines):
+                entry = _decode(line)
+                if entry is not None:
+                    yield entry
+
+
+def _decode(line: bytes) -> LogEntry | None:
+    """None for an empty line, a line torn by a crash, and what a later version may have written."""
+    try:
+        return _decoder.decode(line) if line else None
+    except msgspec.DecodeError:
+        return None

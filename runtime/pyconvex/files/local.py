@@ -1,0 +1,7 @@
+"""signature; the body follows"""
+
+from pathlib import Path
+
+
+class LocalFiles:
+    def __init__(self, folder: Path) -> None: ...

@@ -1,0 +1,1 @@
+"""What user modules define: functions, HTTP routes, and references to both."""

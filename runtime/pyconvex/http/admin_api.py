@@ -1,0 +1,167 @@
+"""The endpoints that need the admin key: variables, the log, and what the deployment consists of.
+
+Those directly below `/api/` are Convex's own and serve its tools too; `/api/pyconvex/` is ours.
+"""
+
+import asyncio
+import math
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from ..engine.logs import LogEntry, to_wire
+from ..errors import RequestRefused
+from ..functions.function import Function
+from ..functions.router import Route
+from ..loading.registry import Registry, handler_name, route_place
+from .asgi import BodyTooLarge, Exchange
+from .authorization import identify
+from .client_version import wants_structured_lines
+from .deployment import Deployment
+from .media import JSON
+
+POLL_SECONDS = 60.0
+HISTORY_MAX = 10_000
+
+UNSUPPORTED = (
+    "/api/actions/",
+    "/api/app_metrics/",
+    "/api/deploy2/",
+    "/api/export/",
+    "/api/get_config",
+    "/api/import",
+    "/api/push_config",
+    "/api/run_test_function",
+    "/api/shapes2",
+)
+"""What Convex's tools ask for and pyconvex does not have: answered with 400, since they try a 404 again and again."""
+
+
+class _Change(msgspec.Struct):
+    name: str
+    value: str | None
+
+
+class _Changes(msgspec.Struct):
+    changes: list[_Change]
+
+
+class AdminApi:
+    """Each endpoint raises `RequestRefused` 401 for a wrong key and 403 for a caller who is no admin."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+
+    async def update_environment_variables(self, exchange: Exchange) -> None:
+        """POST `{"changes": [{"name", "value" or null to remove}]}`: all of them or none."""
+        self._require_admin(exchange)
+        try:
+            body = await exchange.body.read(self._deployment.limits.api_request_bytes)
+            changes = msgspec.json.decode(body, type=_Changes).changes
+        except BodyTooLarge as error:
+            raise RequestRefused(400, "BadJsonBody", error.message) from None
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise RequestRefused(400, "BadJsonBody", f"The body is not a list of changes: {error}") from None
+        await self._deployment.environment.set_many({change.name: change.value for change in changes})
+        await exchange.respond(200, JSON, b"null")
+
+    async def list_environment_variables(self, exchange: Exchange) -> None:
+        """GET: `{"environmentVariables": {name: value}}`."""
+        self._require_admin(exchange)
+        await _send(exchange, {"environmentVariables": dict(self._deployment.environment.variables)})
+
+    async def stream_function_logs(self, exchange: Exchange) -> None:
+        """GET `?cursor=<ms>`: the entries newer than that, waiting up to `POLL_SECONDS` for the first."""
+        self._require_admin(exchange)
+        cursor = _number(exchange, "cursor", 0.0)
+        entries = await self._deployment.logs.wait(cursor, POLL_SECONDS)
+        await self._send_entries(exchange, entries, cursor)
+
+    async def logs(self, exchange: Exchange) -> None:
+        """GET `?history=<count>&since=<ms>`: stored entries, also from before the last start; does not wait."""
+        self._require_admin(exchange)
+        count = int(min(_number(exchange, "history", 100), HISTORY_MAX))
+        since = _number(exchange, "since", 0.0)
+        logs = self._deployment.logs
+        if logs.store is None:
+            entries = logs.entries(since)[-count:] if count > 0 else []
+        else:
+            entries = await asyncio.to_thread(logs.store.newest, count, since=since)
+        await self._send_entries(exchange, entries, logs.cursor)
+
+    async def deployment(self, exchange: Exchange) -> None:
+        """GET: version, addresses, functions and routes of what is served now."""
+        self._require_admin(exchange)
+        deployment = self._deployment
+        registry = deployment.versions.current
+        await _send(
+            exchange,
+            {
+                "name": deployment.name,
+                "project": deployment.project,
+                "version": deployment.version,
+                "urls": {"cloud": deployment.urls.cloud, "site": deployment.urls.site},
+                "loaded": registry.version,
+                **describe(registry),
+            },
+        )
+
+    def _require_admin(self, exchange: Exchange) -> None:
+        key = parse_qs(exchange.query).get("adminKey", [None])[0]
+        identity = identify(exchange.header(b"authorization"), self._deployment.admin_key, query_key=key)
+        if not identity.is_admin:
+            raise RequestRefused(403, "BadDeployKey", "This endpoint needs the admin key of the deployment")
+
+    async def _send_entries(self, exchange: Exchange, entries: list[LogEntry], cursor: float) -> None:
+        structured = wants_structured_lines(exchange.header(b"convex-client"))
+        newest = entries[-1].timestamp * 1000 if entries else cursor
+        shown = [to_wire(entry, structured=structured) for entry in entries]
+        await _send(exchange, {"entries": shown, "newCursor": max(newest, cursor)})
+
+
+def describe(registry: Registry) -> dict[str, Any]:
+    """The functions and routes of one loaded version, ready for JSON; places are relative to the project."""
+    routes = registry.router.routes if registry.router is not None else ()
+    return {
+        "functions": [_function(each) for each in registry.functions.values()],
+        "routes": [_route(registry, each) for each in routes],
+    }
+
+
+def _function(function: Function) -> dict[str, Any]:
+    return {
+        "path": function.path,
+        "kind": function.kind.value,
+        "visibility": function.visibility.value,
+        "args": function.args.json() if function.args is not None else {"type": "any"},
+        "returns": function.returns.json() if function.returns is not None else {"type": "any"},
+        "place": str(function.place),
+    }
+
+
+def _route(registry: Registry, route: Route) -> dict[str, Any]:
+    return {
+        "path": route.path,
+        "method": route.method,
+        "handler": handler_name(registry, route),
+        "place": str(route_place(registry, route)),
+        "form": route.form,
+    }
+
+
+def _number(exchange: Exchange, name: str, default: float) -> float:
+    given = parse_qs(exchange.query).get(name)
+    if given is None:
+        return default
+    try:
+        number = float(given[0])
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise RequestRefused(400, "BadQueryArgs", f"`{name}` must be a number")
+    return number
+
+
+async def _send(exchange: Exchange, answer: object) -> None:
+    await exchange.respond(200, JSON, msgspec.json.encode(answer))

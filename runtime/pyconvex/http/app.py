@@ -1,0 +1,181 @@
+"""The ASGI application of a deployment: which request goes where.
+
+Two addresses, one origin. The site address is HTTP actions only. The API address is, in this order: an endpoint of the
+API with its methods and its preflight; a user's route (below `/http/` always, elsewhere when one matches); what the
+API says to paths it does not have.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from ..errors import RequestRefused
+from .actions import HttpActions
+from .admin_api import UNSUPPORTED, AdminApi
+from .asgi import ClientGone, Exchange, Receive, Scope, Send
+from .client_api import ClientApi
+from .cors import allow_origin, answer_preflight
+from .deployment import Deployment
+from .errors import error_body
+from .media import JSON, TEXT
+from .storage_api import StorageApi
+
+Endpoint = Callable[[Exchange], Awaitable[None]]
+Methods = Mapping[str, Endpoint]
+
+DRAIN_SECONDS = 0.25
+"""How long requests in progress may go on after the deployment was told to stop."""
+
+_log = logging.getLogger("pyconvex.http")
+
+
+class App:
+    """Plain ASGI 3: runs under any server, which must fill in `scope["server"]`."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.site_port: int | None = None
+        """Requests to this port are for HTTP actions; set when ports are known."""
+        self._actions = HttpActions(deployment)
+        self._endpoints, self._prefixes = _endpoints(deployment)
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._closing = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI. Scopes other than HTTP and lifespan are turned away."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._serve(scope, receive, send)
+        elif kind == "lifespan":
+            await _lifespan(receive, send)
+        elif kind == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests are in progress."""
+        return bool(self._tasks)
+
+    async def close(self) -> None:
+        """End the requests in progress: they have `DRAIN_SECONDS` to end by themselves, then they are cancelled."""
+        self._closing = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        task = asyncio.current_task()
+        assert task is not None, "ASGI servers run an application in a task"
+        self._tasks.add(task)
+        try:
+            await self._dispatch(exchange)
+        except ClientGone:
+            pass  # nobody is left to answer
+        except RequestRefused as error:
+            await _refuse(exchange, error)
+        except Exception:
+            _log.exception("%s %s failed inside pyconvex", exchange.method, exchange.path)
+            await _fail(exchange)
+        finally:
+            self._tasks.discard(task)
+            exchange.body.abandon()
+
+    async def _dispatch(self, exchange: Exchange) -> None:
+        if self._closing:
+            await exchange.respond(503, [(b"connection", b"close")])
+        elif exchange.port == self.site_port:
+            await self._actions.serve(exchange, exchange.path)
+        else:
+            await self._dispatch_api(exchange)
+
+    async def _dispatch_api(self, exchange: Exchange) -> None:
+        path, method = exchange.path, exchange.method
+        if path == "/http" or path.startswith("/http/"):
+            await self._actions.serve(exchange, path[5:] or "/")
+            return
+        methods = self._endpoints.get(path) or self._prefixed(path)
+        if methods is not None and (endpoint := methods.get(method)) is not None:
+            allow_origin(exchange)
+            await endpoint(exchange)
+        elif not await self._actions.try_serve(exchange, path):
+            allow_origin(exchange)
+            await self._answer_unknown(exchange, methods)
+
+    async def _answer_unknown(self, exchange: Exchange, methods: Methods | None) -> None:
+        if methods is not None:
+            await exchange.respond(405, [(b"allow", ",".join(methods).encode())])
+        elif exchange.path.startswith(UNSUPPORTED):
+            raise RequestRefused(400, "NotSupported", f"{exchange.path} is not supported by pyconvex")
+        else:
+            if not exchange.path.startswith("/api/"):
+                self._actions.log_miss(exchange, exchange.path)
+            await exchange.respond(404)
+
+    def _prefixed(self, path: str) -> Methods | None:
+        for prefix, methods in self._prefixes:
+            if path.startswith(prefix):
+                return methods
+        return None
+
+
+def _endpoints(deployment: Deployment) -> tuple[Mapping[str, Methods], list[tuple[str, Methods]]]:
+    """Every path the API claims, and every prefix of paths; each with a preflight."""
+    client, admin, storage = ClientApi(deployment), AdminApi(deployment), StorageApi(deployment)
+    exact: dict[str, dict[str, Endpoint]] = {
+        "/": _get(_text("This Convex deployment is running. See https://docs.convex.dev/.")),
+        "/version": _get(_text(deployment.version)),
+        "/instance_version": _get(_text(deployment.version)),
+        "/instance_name": _get(_text(deployment.name)),
+        "/api/query": {**_get(client.query), "POST": client.query},
+        "/api/query_batch": {"POST": client.query_batch},
+        "/api/mutation": {"POST": client.mutation},
+        "/api/action": {"POST": client.action},
+        "/api/function": {"POST": client.function},
+        "/api/update_environment_variables": {"POST": admin.update_environment_variables},
+        "/api/list_environment_variables": _get(admin.list_environment_variables),
+        "/api/stream_function_logs": _get(admin.stream_function_logs),
+        "/api/app_metrics/stream_function_logs": _get(admin.stream_function_logs),
+        "/api/pyconvex/deployment": _get(admin.deployment),
+        "/api/pyconvex/logs": _get(admin.logs),
+    }
+    prefixed: dict[str, dict[str, Endpoint]] = {
+        "/api/run/": {"POST": client.run},
+        "/api/storage/": _get(storage.download),
+    }
+    for methods in (*exact.values(), *prefixed.values()):
+        methods["OPTIONS"] = answer_preflight
+    return exact, list(prefixed.items())
+
+
+def _get(endpoint: Endpoint) -> dict[str, Endpoint]:
+    return {"GET": endpoint, "HEAD": endpoint}
+
+
+def _text(text: str) -> Endpoint:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.respond(200, TEXT, text.encode())
+
+    return answer
+
+
+async def _refuse(exchange: Exchange, error: RequestRefused) -> None:
+    if not exchange.started:
+        await exchange.respond(error.status, JSON, error_body(error.code, error.message))
+
+
+async def _fail(exchange: Exchange) -> None:
+    if not exchange.started:
+        body = error_body("InternalServerError", "Your request couldn't be completed. Try again later.")
+        await exchange.respond(500, JSON, body)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

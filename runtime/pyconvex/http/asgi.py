@@ -1,0 +1,235 @@
+"""The edge towards ASGI: one request and its response, bodies under limits, clients that leave.
+
+Nothing else in pyconvex speaks ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html). What is written here
+holds for every server: a response is never left half framed by accident, and a request's body is taken in before the
+response ends, because servers that queue what they receive (Hypercorn) would otherwise wait for a reader for ever.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from typing import Any, cast
+
+from ..errors import PyconvexError, RequestRefused
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+RawHeaders = list[tuple[bytes, bytes]]
+
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 64 * 2**20
+"""How long and how much of an unread request body is taken in after its response was sent, so that a client that
+is still sending reads the response instead of a reset connection."""
+
+
+class ClientGone(PyconvexError):
+    """The client closed its connection before the request was complete."""
+
+    def __init__(self) -> None:
+        super().__init__("ClientDisconnected", "Client disconnected")
+
+
+class BodyTooLarge(RequestRefused):
+    """A request's body is larger than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, "RequestTooLarge", f"The request body is too large (limit: {limit} bytes)")
+
+
+class Body:
+    """The body of one request, as an async iterator of bytes."""
+
+    __slots__ = ("_early", "_receive", "complete", "disconnected")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._early: list[bytes] = []
+        self.complete = False
+        """All of it has arrived (though some may not have been read yet)."""
+        self.disconnected = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._early:
+            if self.complete:
+                raise StopAsyncIteration
+            if self.disconnected:
+                raise ClientGone
+            self._take(await self._receive())
+        return self._early.pop(0)
+
+    async def read(self, limit: int) -> bytes:
+        """All of it.
+
+        Raises `BodyTooLarge` beyond `limit` bytes, `ClientGone` when the client leaves before the end.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in self:
+            size += len(chunk)
+            if size > limit:
+                raise BodyTooLarge(limit)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def poll(self) -> None:
+        """Take in what has arrived already, without waiting: this is how a client that left is noticed."""
+        while not self.disconnected and (message := _at_once(self._receive)) is not None:
+            self._take(message)
+
+    async def discard(self) -> None:
+        """Take in and forget the rest, within `LINGER_SECONDS` and `LINGER_BYTES`."""
+        left = LINGER_BYTES
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while left > 0 and not (self.complete or self.disconnected):
+                    self._take(await self._receive())
+                    left -= sum(map(len, self._early))
+                    self._early.clear()
+        except TimeoutError:
+            return
+
+    def abandon(self) -> None:
+        """Let go of a client that sends on and on: what still comes is thrown away until the server hangs up.
+
+        Hypercorn cannot close a connection while nobody takes in what it has queued.
+        """
+        if not (self.complete or self.disconnected):
+            task = asyncio.ensure_future(self._forget())
+            _abandoned.add(task)
+            task.add_done_callback(_abandoned.discard)
+
+    async def _forget(self) -> None:
+        while not (self.complete or self.disconnected):
+            self._take(await self._receive())
+            self._early.clear()
+
+    def _take(self, message: Message) -> None:
+        if message["type"] != "http.request":
+            self.disconnected = True
+            return
+        if chunk := message.get("body"):
+            self._early.append(chunk)
+        if not message.get("more_body", False):
+            self.complete = True
+
+
+_abandoned: set[asyncio.Task[None]] = set()
+
+
+def _at_once(receive: Receive) -> Message | None:
+    """What `receive` answers without waiting, or None; the waiting it began is taken back."""
+    waiting = cast("Coroutine[Any, Any, Message]", receive())
+    try:
+        waiting.send(None)
+    except StopIteration as done:
+        return done.value
+    waiting.close()
+    return None
+
+
+class Exchange:
+    """One HTTP request and the response to it."""
+
+    __slots__ = (
+        "_content_left",
+        "_send",
+        "body",
+        "extra_headers",
+        "headers",
+        "method",
+        "path",
+        "query",
+        "scope",
+        "started",
+        "status",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.path = _raw_path(scope)
+        """As it was sent: percent-encoding kept, without the query."""
+        self.query: str = scope["query_string"].decode("latin-1")
+        self.headers: RawHeaders = scope["headers"]
+        """Names in lower case, as every ASGI server gives them."""
+        self.body = Body(receive)
+        self.extra_headers: RawHeaders = []
+        """Sent with whatever is answered (CORS)."""
+        self.started = False
+        self.status = 0
+        self._send = send
+        self._content_left: int | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that (lower-case) name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    def text_header(self, name: bytes) -> str | None:
+        """The first header of that (lower-case) name, decoded as Latin-1."""
+        value = self.header(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def client_ip(self) -> str | None:
+        client: tuple[str, int] | None = self.scope.get("client")
+        return None if client is None else client[0]
+
+    def content_length(self) -> int | None:
+        """What the client announced; None for a stream of unknown size or an announcement that is no number."""
+        value = self.header(b"content-length")
+        return int(value) if value is not None and value.isdigit() else None
+
+    async def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b"") -> None:
+        """Send a whole response. A content-length is added; a HEAD request and 204, 205, 304 get no body."""
+        head = list(headers)
+        if status not in (204, 304):
+            head.append((b"content-length", b"%d" % (0 if status == 205 else len(body))))
+        await self.start(status, head)
+        await self.finish(b"" if self.bodiless else body)
+
+    async def start(self, status: int, headers: RawHeaders) -> None:
+        """Send the head of a response whose body follows through `write` and `finish`."""
+        self.started = True
+        self.status = status
+        if self.extra_headers:
+            headers = headers + self.extra_headers
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, chunk: bytes) -> None:
+        """Send a part of the body; waits while the client reads more slowly than it is produced."""
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def finish(self, last: bytes = b"") -> None:
+        """End the response, after taking in what the client may still be sending."""
+        if not self.body.complete:
+            self.body.poll()
+            if not (self.body.complete or self.body.disconnected):
+                await self.write(last)
+                await self.body.discard()
+                self.body.abandon()
+                last = b""
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether the response may not have a body (RFC 9110, sections 9.3.2 and 15)."""
+        return self.method == "HEAD" or self.status in (204, 205, 304)
+
+
+def _raw_path(scope: Scope) -> str:
+    """The path of the request line; `http://host/path` (RFC 9112, section 3.2.2) counts as `/path`."""
+    raw: bytes | None = scope.get("raw_path")
+    path = raw.decode("latin-1") if raw is not None else cast("str", scope["path"])
+    path = path.partition("?")[0]
+    if path.startswith("/") or "://" not in path:
+        return path
+    _, slash, rest = path.partition("://")[2].partition("/")
+    return slash + rest if slash else "/"

@@ -1,0 +1,188 @@
+"""The user's folder on disk: which files are modules, and their sources, read only where they may have changed."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyconvex.errors import Place, Problem
+from pyconvex.loading.source import Source, compile_source
+
+GENERATED = "_generated"
+_FOREIGN = (".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs")
+_SKIPPED_FOLDERS = frozenset((GENERATED, "__pycache__", "node_modules"))
+_SETTLED_NS = 50_000_000
+"""A file read within this time of its last change may have been changed again with the same time stamp: the clock
+of file systems ticks every few milliseconds. It is read again until it was read later than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderScan:
+    """What the folder holds now. `sources` goes by module path (`admin/reports`), in alphabetical order.
+
+    Modules whose last name starts with `_` are there too: they may be imported, but define no functions.
+    """
+
+    sources: Mapping[str, Source]
+    packages: frozenset[str]
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+class Folder:
+    """Remembers the sources of the last scan, and no others."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.root = path.parent
+        self._known: dict[str, _Known] = {}
+
+    def scan(self) -> FolderScan:
+        """Look at every file below the folder; reads and compiles what is new or changed."""
+        if not self.path.is_dir():
+            return FolderScan({}, frozenset(), (self._missing(),), ())
+        walk = _Walk(self.path.name)
+        walk.enter(str(self.path), "")
+        known: dict[str, _Known] = {}
+        sources: dict[str, Source] = {}
+        for found in walk.files:
+            entry = self._read(found, walk)
+            if entry is not None:
+                known[found.path] = entry
+                sources[found.module] = entry.source
+        self._known = known
+        ordered = {module: sources[module] for module in sorted(sources)}
+        return FolderScan(ordered, frozenset(walk.packages), tuple(walk.problems), tuple(walk.warnings()))
+
+    def _missing(self) -> Problem:
+        name = self.path.name
+        what = "is a file, not a folder" if self.path.exists() else "does not exist"
+        return Problem(
+            "FolderMissing",
+            f"the functions folder `{name}/` {what}",
+            hint="run `pyconvex init` in the project's folder, or start in the folder that holds it",
+        )
+
+    def _read(self, found: "_Found", walk: "_Walk") -> "_Known | None":
+        known = self._known.get(found.path)
+        if known is not None and known.stamp == found.stamp and known.settled:
+            return known
+        read_at = time.time_ns()
+        try:
+            data = Path(found.path).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            walk.problems.append(
+                Problem("FileUnreadable", f"this file cannot be read: {reason}", place=Place(found.file, 1))
+            )
+            return None
+        sha256 = hashlib.sha256(data).hexdigest()
+        settled = read_at - max(found.stamp[0], found.stamp[1]) > _SETTLED_NS
+        if known is not None and known.source.sha256 == sha256:
+            return _Known(found.stamp, settled, known.source)
+        return _Known(found.stamp, settled, compile_source(data, found.path, found.file, sha256))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    path: str
+    file: str
+    module: str
+    stamp: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """`stamp` is (mtime_ns, ctime_ns, size, inode); it is only believed once the file was `settled` when read."""
+
+    stamp: tuple[int, int, int, int]
+    settled: bool
+    source: Source
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk over the folder, which is called `name` in what users read."""
+
+    name: str
+    files: list[_Found] = field(default_factory=lambda: [])
+    packages: set[str] = field(default_factory=lambda: set())
+    problems: list[Problem] = field(default_factory=lambda: [])
+    _foreign: list[str] = field(default_factory=lambda: [])
+    _linked: set[tuple[int, int]] = field(default_factory=lambda: set())
+
+    def enter(self, path: str, prefix: str) -> None:
+        """Collect the files of one folder, whose modules start with `prefix` (`admin/`)."""
+        for entry in _entries(path):
+            name = entry.name
+            if name[0] in ".#" or name[-1] == "~":
+                continue
+            try:
+                if entry.is_dir():
+                    self._folder(entry, prefix)
+                elif name.endswith(".py"):
+                    self._file(entry, prefix)
+                elif name.endswith(_FOREIGN) and entry.is_file():
+                    self._foreign.append(f"{self.name}/{prefix}{name}")
+            except OSError:
+                continue  # it vanished between listing and looking
+
+    def _folder(self, entry: "os.DirEntry[str]", prefix: str) -> None:
+        if entry.name in _SKIPPED_FOLDERS or not entry.name.isidentifier():
+            return
+        if entry.is_symlink():
+            stat = entry.stat()
+            if (stat.st_dev, stat.st_ino) in self._linked:
+                return  # a link to a folder above it would go on for ever
+            self._linked.add((stat.st_dev, stat.st_ino))
+        self.packages.add(prefix + entry.name)
+        self.enter(entry.path, f"{prefix}{entry.name}/")
+
+    def _file(self, entry: "os.DirEntry[str]", prefix: str) -> None:
+        name = entry.name[:-3]
+        file = f"{self.name}/{prefix}{entry.name}"
+        if not _is_legal(name):
+            if not name.startswith("_"):
+                self.problems.append(_illegal_name(name, file))
+            return
+        stat = entry.stat()
+        stamp = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+        self.files.append(_Found(entry.path, file, prefix + name, stamp))
+
+    def warnings(self) -> Iterator[Problem]:
+        if self._foreign:
+            first, *others = sorted(self._foreign)
+            more = f" and {len(others)} more" if others else ""
+            yield Problem(
+                "ForeignFile",
+                f"`{first}`{more} ignored: functions are written in Python here",
+                hint="move TypeScript and JavaScript files out of this folder",
+            )
+
+
+def _entries(path: str) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(path) as entries:
+            return list(entries)
+    except OSError:
+        return []  # the folder vanished, or may not be listed: its modules are then missing, and that is reported
+
+
+def _is_legal(name: str) -> bool:
+    return name.isascii() and name.isidentifier()
+
+
+def _illegal_name(name: str, file: str) -> Problem:
+    legal = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name).strip("_") or "module"
+    if legal[0].isdigit():
+        legal = f"m_{legal}"
+    return Problem(
+        "IllegalModuleName",
+        f"`{file}` cannot be imported: module names are made of letters, digits and `_`",
+        place=Place(file, 1),
+        hint=f"rename it to `{legal}.py`, or start its name with `_` to keep it out",
+    )

@@ -1,0 +1,84 @@
+"""One version of the user's app, immutable: what a running call may look up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+
+from pyconvex.errors import Place
+from pyconvex.functions.function import Function
+from pyconvex.functions.references import snake
+from pyconvex.functions.router import HttpRouter, Route
+from pyconvex.schema import EMPTY_SCHEMA, Schema
+
+_SUFFIXES = (".py", ".js")
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Registry:
+    """A loaded version.
+
+    `root` is the project's folder and `folder` the one with the functions; `modules` goes by module path
+    (`admin/reports`). `sources` is the text this very version was compiled from, by file name relative to the root,
+    and `hashes` its SHA-256; `handlers` names registered functions by identity.
+    """
+
+    version: int
+    functions: Mapping[str, Function]
+    router: HttpRouter | None
+    schema: Schema
+    root: Path
+    modules: Mapping[str, ModuleType]
+    folder: Path = Path("convex")
+    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    hashes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    handlers: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    _spellings: Mapping[str, Function] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_spelling = {snake(path): function for path, function in self.functions.items()}
+        object.__setattr__(self, "_spellings", by_spelling)
+
+    def find(self, path: str) -> Function | None:
+        """The function called `path`, in either spelling: `messages:send_one`, `messages.py:sendOne`, `messages`.
+
+        No `:` means the module's `default`; a file suffix of the module is dropped
+        (https://docs.convex.dev/functions/query-functions#query-names).
+        """
+        function = self.functions.get(path)
+        return function if function is not None else self._spellings.get(snake(canonical_path(path)))
+
+
+def canonical_path(path: str) -> str:
+    """`path` with its function named and without the file suffix: `messages.js` is `messages:default`."""
+    module, _, name = path.partition(":")
+    for suffix in _SUFFIXES:
+        module = module.removesuffix(suffix)
+    return f"{module}:{name or 'default'}"
+
+
+def empty_registry(root: Path, folder: Path) -> Registry:
+    """What is served before anything was loaded: version 0, no functions, no routes."""
+    return Registry(
+        version=0,
+        functions=MappingProxyType({}),
+        router=None,
+        schema=EMPTY_SCHEMA,
+        root=root,
+        modules=MappingProxyType({}),
+        folder=folder,
+    )
+
+
+def handler_name(registry: Registry, route: Route) -> str:
+    """The route's handler for tables and logs: `messages:post_message`, or `http:app` for a mounted ASGI application."""
+    known = registry.handlers.get(id(route.handler))
+    if known is not None:
+        return known
+    name = getattr(route.handler, "name", None) or getattr(route.handler, "__name__", None)
+    return f"http:{name or type(route.handler).__name__}"
+
+
+def route_place(registry: Registry, route: Route) -> Place:
+    """Where the route was registered, relative to the project."""
+    return route.place.relative_to(registry.root)

@@ -1,0 +1,1 @@
+"""Documents, transactions and commits. The store knows no function and no HTTP."""

@@ -1,0 +1,172 @@
+"""Statements: reading documents through a connection, and writing a mutation's changes."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from .keys import Changes, DocumentChange, KeyRange, NewEntry
+from .persistence import Done, Row
+from .sqlite_file import failure
+
+_GET = "SELECT d.size, d.body FROM entries e CROSS JOIN documents d ON d.seq = e.seq WHERE e.idx = ? AND e.key = ?"
+_SCAN = (
+    "SELECT e.key, d.size, d.body FROM entries e CROSS JOIN documents d ON d.seq = e.seq WHERE e.idx = ? AND e.key >= ?"
+)
+_SCANS: Final = {
+    (bounded, reverse): _SCAN + (" AND e.key < ?" if bounded else "") + f" ORDER BY e.key {order} LIMIT ?"
+    for bounded in (False, True)
+    for reverse, order in ((False, "ASC"), (True, "DESC"))
+}
+_SMALL_SCAN_ROWS = 16
+"""Scans of at most this many documents of at most a megabyte are fetched in one go, without counting bytes."""
+
+
+class SqliteReader:
+    """The `Reader` of one connection: a snapshot, or the open batch."""
+
+    __slots__ = ("_execute", "catalog_ts", "connection", "ts")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        # One cursor for everything: each read is fetched to its end before it is handed over.
+        self._execute = connection.cursor().execute
+        self.ts = 0
+        self.catalog_ts = 0
+
+    def begin(self, statement: str = "BEGIN") -> None:
+        """Start a transaction; timestamps are read inside it, which is the only place where they fit its contents."""
+        self._execute(statement)
+        self.ts, self.catalog_ts = self._execute("SELECT ts, catalog_ts FROM clock").fetchone()
+
+    def end(self) -> None:
+        self._execute("ROLLBACK")
+
+    def get(self, index: int, key: bytes) -> Done[tuple[int, bytes] | None]:
+        try:
+            return Done(self._execute(_GET, (index, key)).fetchone())
+        except sqlite3.Error as error:
+            raise failure(error) from error
+
+    def scan(self, span: KeyRange, *, reverse: bool, limit: int, bytes_max: int) -> Done[Sequence[Row]]:
+        index, start, stop = span
+        bounds = (index, start, limit) if stop is None else (index, start, stop, limit)
+        try:
+            cursor = self._execute(_SCANS[stop is not None, reverse], bounds)
+            if limit <= _SMALL_SCAN_ROWS:
+                return Done(cursor.fetchall())
+            return Done(_fetch_bounded(cursor, bytes_max))
+        except sqlite3.Error as error:
+            raise failure(error) from error
+
+
+class SqliteWriter(SqliteReader):
+    """The one connection that writes. What it has not committed yet, it reads."""
+
+    __slots__ = ("_execute_many", "_next_seq")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._execute_many = connection.cursor().executemany
+        (last,) = self._execute("SELECT max(seq) FROM documents").fetchone()
+        self._next_seq: int = (last or 0) + 1
+
+    def apply(self, changes: Changes, ts: int) -> None:
+        """Write one mutation's changes, all or none.
+
+        Raises:
+            sqlite3.Error: nothing of it was written; when `connection.in_transaction` has become false, SQLite threw
+                the whole batch away.
+        """
+        self._execute("SAVEPOINT mutation")
+        try:
+            self._write(changes)
+        except BaseException:
+            if self.connection.in_transaction:
+                self._execute("ROLLBACK TO mutation")
+                self._execute("RELEASE mutation")
+            raise
+        self._execute("RELEASE mutation")
+        self.ts = ts
+        if changes.catalog:
+            self.catalog_ts = ts
+
+    def store_clock(self) -> None:
+        """Write the timestamps of the batch's last mutation: the last statement before its COMMIT."""
+        self._execute("UPDATE clock SET ts = ?, catalog_ts = ?", (self.ts, self.catalog_ts))
+
+    def commit(self) -> None:
+        """Returns when the batch is durable, and visible to snapshots. Runs in the commit thread."""
+        self.connection.execute("COMMIT")
+
+    def _write(self, changes: Changes) -> None:
+        for span in changes.cleared:
+            self._clear(span)
+        inserted = [change for change in changes.documents if not change.before]
+        if inserted:
+            self._insert(inserted)
+        if len(inserted) < len(changes.documents):
+            for change in changes.documents:
+                if change.before:
+                    self._update(change)
+        for entry in changes.entries:
+            self._add_entry(entry)
+
+    def _insert(self, changes: list[DocumentChange]) -> None:
+        seq = self._next_seq
+        self._next_seq = seq + len(changes)
+        if len(changes) == 1:
+            indexes, _, keys, size, body = changes[0]
+            self._execute("INSERT INTO documents VALUES (?, ?, ?)", (seq, size, body))
+            entries = [(index, key, seq) for index, key in zip(indexes, keys, strict=True)]
+        else:
+            rows = [(seq + n, change.size, change.body) for n, change in enumerate(changes)]
+            self._execute_many("INSERT INTO documents VALUES (?, ?, ?)", rows)
+            entries = [
+                (index, key, seq + n)
+                for n, change in enumerate(changes)
+                for index, key in zip(change.indexes, change.after, strict=True)
+            ]
+        self._execute_many("INSERT INTO entries VALUES (?, ?, ?)", entries)
+
+    def _update(self, change: DocumentChange) -> None:
+        seq = self._seq(change.indexes[0], change.before[0])
+        after = change.after or (None,) * len(change.indexes)
+        changed = [row for row in zip(change.indexes, change.before, after, strict=True) if row[1] != row[2]]
+        if changed:
+            self._execute_many("DELETE FROM entries WHERE idx = ? AND key = ?", [row[:2] for row in changed])
+        if change.deleted:
+            self._execute("DELETE FROM documents WHERE seq = ?", (seq,))
+            return
+        self._execute("UPDATE documents SET size = ?, body = ? WHERE seq = ?", (change.size, change.body, seq))
+        if changed:
+            added = [(index, key, seq) for index, _, key in changed]
+            self._execute_many("INSERT INTO entries VALUES (?, ?, ?)", added)
+
+    def _add_entry(self, entry: NewEntry) -> None:
+        row = (entry.index, entry.key, self._seq(*entry.by_id))
+        # A write since the index was begun may have added the same entry.
+        self._execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", row)
+
+    def _clear(self, span: KeyRange) -> None:
+        if span.stop is None:
+            self._execute("DELETE FROM entries WHERE idx = ? AND key >= ?", span[:2])
+        else:
+            self._execute("DELETE FROM entries WHERE idx = ? AND key >= ? AND key < ?", span)
+
+    def _seq(self, index: int, key: bytes) -> int:
+        row = self._execute("SELECT seq FROM entries WHERE idx = ? AND key = ?", (index, key)).fetchone()
+        assert row is not None, "a document that is changed exists"
+        return row[0]
+
+
+def _fetch_bounded(cursor: sqlite3.Cursor, bytes_max: int) -> list[Row]:
+    rows: list[Row] = []
+    total = 0
+    for row in cursor:
+        rows.append(row)
+        total += row[1]
+        if total > bytes_max:
+            # Ends the statement, which would otherwise stay open until the cursor is used again.
+            cursor.close()
+            break
+    return rows

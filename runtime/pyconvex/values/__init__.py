@@ -1,0 +1,8 @@
+"""Values and validators, as users import them: `from pyconvex.values import v, Value, Int64, ConvexError, undefined`."""
+
+from .int64 import Int64
+from .kinds import Value, undefined
+from .validators import v
+from .value import ConvexError
+
+__all__ = ["ConvexError", "Int64", "Value", "undefined", "v"]

@@ -1,0 +1,51 @@
+"""What a validator says about a value that it refuses, in Convex's words (semantics 4.4, wire-protocol 3.5)."""
+
+from collections.abc import Callable
+
+from ..errors import DeveloperError
+from .display import display_in_error, display_path
+from .kinds import Value
+
+
+class ValidationFailed(DeveloperError):
+    """A value that does not match its validator.
+
+    `reason` is Convex's text of several lines, without the prefix that says where the value came from
+    (`ArgumentValidationError: `, …). `path` leads to the part that does not match, `""` for the value itself.
+    """
+
+    def __init__(self, reason: str, path: str) -> None:
+        super().__init__("ValidationFailed", reason)
+        self.reason = reason
+        self.path = path
+
+
+class Mismatch(Exception):
+    """A refused value, before its path is known. The text is made only when somebody reads it: unions try and go on."""
+
+    def __init__(self, describe: Callable[[str], str]) -> None:
+        super().__init__()
+        self._describe = describe
+        self._steps: list[str] = []
+
+    def inside(self, step: str) -> "Mismatch":
+        """The same, `step` further out: `.field`, `[0]`, `.keys()` or `.values()`."""
+        self._steps.append(step)
+        return self
+
+    def failure(self) -> ValidationFailed:
+        path = "".join(reversed(self._steps))
+        return ValidationFailed(self._describe(f"Path: {path}" if path else ""), path)
+
+
+def field_step(name: str) -> str:
+    return display_path((name,))
+
+
+def no_match(value: Value, validator: str, *, hint: str | None = None) -> Mismatch:
+    tail = f"\n{hint}" if hint else ""
+    return Mismatch(
+        lambda where: (
+            f"Value does not match validator.\n{where}\nValue: {display_in_error(value)}\nValidator: {validator}{tail}"
+        )
+    )
