@@ -55,9 +55,17 @@ class Console:
         stderr: TextIO | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self.stdout = stdout or sys.stdout
-        self.stderr = stderr or sys.stderr
+        self._stdout = stdout
+        self._stderr = stderr
         self._environ = os.environ if environ is None else environ
+
+    @property
+    def stdout(self) -> TextIO:
+        return self._stdout or sys.stdout
+
+    @property
+    def stderr(self) -> TextIO:
+        return self._stderr or sys.stderr
 
     @property
     def out(self) -> Terminal:
@@ -104,6 +112,10 @@ class Console:
     def _hint(self, hint: str | None) -> None:
         if hint:
             self.say(f"{self.err.paint('name', 'hint:')} {hint}")
+
+
+console = Console()
+"""The process's own."""
 
 
 def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:

@@ -1,13 +1,9 @@
 """What a deployment offers, as the tables, `--json` and `--curl` need it: from a registry or from a running server."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pyconvex.loading.registry import Registry
-
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +45,8 @@ class Inventory:
     routes: Sequence[RouteInfo]
 
     @classmethod
-    def of_registry(cls, registry: "Registry") -> "Inventory":
-        """The functions and routes of a loaded version."""
-        from pyconvex.loading.registry import handler_name, route_place
-
-        functions = [
-            FunctionInfo(
-                path=path,
-                kind=each.kind.value,
-                visibility=each.visibility.value,
-                args=each.args.json() if each.args else None,
-                returns=each.returns.json() if each.returns else None,
-                place=_short(str(each.place)),
-            )
-            for path, each in registry.functions.items()
-        ]
-        routes = [
-            RouteInfo(
-                each.path, each.method, handler_name(registry, each), str(route_place(registry, each)), each.form
-            )
-            for each in (registry.router.routes if registry.router else ())
-        ]
-        return cls(sorted(functions, key=lambda each: each.path), routes)
-
-    @classmethod
     def of_json(cls, answer: Mapping[str, Any]) -> "Inventory":
-        """The functions and routes that a running server told of (`GET /api/pyconvex/deployment`)."""
+        """From what `GET /api/pyconvex/deployment` answers, which is what `describe` makes of a registry."""
         functions = [
             FunctionInfo(
                 each["path"], each["kind"], each["visibility"], each.get("args"), each.get("returns"), each["place"]
@@ -85,18 +57,13 @@ class Inventory:
             RouteInfo(each["path"], each["method"], each["handler"], each["place"], each["form"])
             for each in answer["routes"]
         ]
-        return cls(functions, routes)
+        return cls(sorted(functions, key=lambda each: each.path), routes)
 
     @property
     def listed_functions(self) -> list[FunctionInfo]:
         """The functions worth a row: HTTP actions that have a route are in the route table already."""
         routed = {route.handler for route in self.routes}
         return [each for each in self.functions if each.kind != "http_action" or each.path not in routed]
-
-
-def _short(place: str) -> str:
-    file, _, _column = place.rpartition(":") if place.count(":") > 1 else (place, "", "")
-    return file
 
 
 def arguments_text(validator: Mapping[str, Any] | None) -> str:
@@ -132,8 +99,4 @@ def _field(name: str, field: Mapping[str, Any]) -> str:
 
 
 def _literal(value: object) -> str:
-    import json
-
-    if isinstance(value, dict):
-        return "int64" if "$integer" in value else json.dumps(value)
-    return json.dumps(value, ensure_ascii=False)
+    return "int64" if isinstance(value, dict) else json.dumps(value, ensure_ascii=False)

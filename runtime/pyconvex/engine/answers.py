@@ -1,22 +1,24 @@
-"""What calls of `ctx` hand back.
+"""What calls of `ctx` hand back in a query or mutation.
 
-In a query or mutation a call acts when it is made, so a forgotten `await` loses nothing; the answer is an awaitable
-that is finished as a rule. In an action a call begins when it is awaited.
+A call acts when it is made, so a forgotten `await` loses nothing; what it hands back is an awaitable that is finished
+as a rule.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from types import CodeType, TracebackType
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Awaitable, Generator
+from types import CodeType
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class Answer(Coroutine[Any, Any, T]):
-    """A finished call. It is also a coroutine, so that `asyncio.create_task` and `TaskGroup` take it."""
+class Answer(Generic[T]):
+    """A finished call: a value, or the error to raise where it is awaited.
+
+    It has a coroutine's methods, so `asyncio.create_task`, `gather` and `TaskGroup` take it.
+    """
 
     __slots__ = ("_error", "_steps", "_value")
 
@@ -28,31 +30,32 @@ class Answer(Coroutine[Any, Any, T]):
     def __await__(self) -> Generator[Any, Any, T]:
         if self._error is not None:
             raise self._error
-        return self._value  # type: ignore[return-value]  # without an error it is a T
-        yield  # makes this a generator: the quickest kind of finished awaitable
+        return self._value  # type: ignore[return-value]  # it is a T where there is no error
+        yield  # a generator is the quickest awaitable there is
 
     def send(self, value: Any) -> Any:
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.send(value)
+        return self._started().send(value)
 
     def throw(self, *error: Any) -> Any:
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.throw(*error)
+        return self._started().throw(*error)
 
     def close(self) -> None:
         if self._steps is not None:
             self._steps.close()
 
+    def _started(self) -> Generator[Any, Any, T]:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps
+
 
 class TurnTaking(Answer[T]):
-    """A finished call of a function that has run for long: awaiting it lets the rest of the process have a turn."""
+    """An answer to a function that has run for some milliseconds: awaiting it lets everybody else have a turn."""
 
     __slots__ = ("_turn",)
 
-    def __init__(self, answer: Answer[T], turn: Awaitable[None]) -> None:
-        super().__init__(answer._value, answer._error)
+    def __init__(self, value: T, turn: Awaitable[None]) -> None:
+        super().__init__(value)
         self._turn = turn
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -61,6 +64,47 @@ class TurnTaking(Answer[T]):
 
 
 class Pending(Answer[T]):
-    """A call that has to be accounted for when its function ends: a write, a nested call, or a failed read."""
+    """An answer that its function has to account for when it ends: of a write, of a nested call, of a failed read.
 
-    __slots__ = ("_code", "_future", "_line", "awaited", "name")
+    `future` is there while the call still runs. `name` is what was called (`ctx.db.insert`), `code` and `line` say where.
+    """
+
+    __slots__ = ("_code", "_line", "_turn", "awaited", "future", "name")
+
+    def __init__(
+        self,
+        name: str,
+        caller: tuple[CodeType, int],
+        *,
+        value: T | None = None,
+        error: BaseException | None = None,
+        future: asyncio.Future[T] | None = None,
+        turn: Awaitable[None] | None = None,
+    ) -> None:
+        super().__init__(value, error)
+        self._turn = turn
+        self.name = name
+        self.future = future
+        self.awaited = False
+        self._code, self._line = caller
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is known already that awaiting this raises."""
+        return self._error is not None
+
+    @property
+    def file(self) -> str:
+        return self._code.co_filename
+
+    @property
+    def line(self) -> int:
+        return self._line
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        self.awaited = True
+        if self.future is not None:
+            return (yield from self.future.__await__())
+        if self._turn is not None:
+            yield from self._turn.__await__()
+        return (yield from super().__await__())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..clock import execution_id
 from ..functions.function import Kind
@@ -17,7 +17,10 @@ from .lines import Lines, StreamedLines
 from .logs import LogLine, Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ..loading.registry import Registry
+    from ..store.transaction import Usage
     from .answers import Pending
     from .identity import Identity
     from .services import Services
@@ -50,6 +53,7 @@ class Execution:
     """One run of one function. A mutation that has to run again gets a new one."""
 
     __slots__ = (
+        "after_commit",
         "call",
         "caller",
         "depth",
@@ -62,25 +66,34 @@ class Execution:
         "pending",
         "raised",
         "registry",
+        "result_bytes",
         "services",
         "started",
         "started_ms",
+        "udf_path",
+        "usage",
         "variables_read",
     )
 
     def __init__(
         self, services: Services, registry: Registry, call: Call, kind: Kind, identifier: str, *, caller: Caller | None = None
     ) -> None:
-        clock = services.clock
         self.services = services
         self.registry = registry
         self.call = call
         self.caller = call.caller if caller is None else caller
         self.kind = kind
         self.identifier = identifier
-        self.id = execution_id(clock)
+        self.udf_path: str | None = None
+        """The path of a function called within a transaction; it marks the lines that such a function writes."""
         self.parent_id: str | None = None
         self.depth = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets everything that happened: a mutation runs again."""
+        services, clock = self.services, self.services.clock
+        self.id = execution_id(clock)
         self.started_ms = clock.now_ms()
         """When it began, milliseconds since 1970: the time that stands still for a query or mutation."""
         self.started = clock.monotonic()
@@ -89,11 +102,15 @@ class Execution:
             if self.is_transaction
             else StreamedLines(clock, services.limits, self._send_progress)
         )
-        self.pending: list[Pending] = []
-        """Calls of `ctx` that are finished without having been awaited so far, or still run."""
+        self.pending: list[Pending[Any]] = []
+        """Calls of `ctx` that may not have been awaited, in order."""
+        self.after_commit: list[Callable[[], Awaitable[None]]] = []
+        """What to do once the mutation is durable."""
         self.raised: BaseException | None = None
         """The error that came out of user code, to tell it from a failure of the deployment."""
         self.ended = False
+        self.usage: Usage | None = None
+        self.result_bytes: int | None = None
         self.variables_read: set[str] = set()
 
     @property
@@ -105,6 +122,7 @@ class Execution:
         """The execution of a query or mutation that this query or mutation calls: same time, same lines."""
         child = Execution(self.services, self.registry, self.call, kind, identifier, caller=self.caller)
         child.parent_id = self.id
+        child.udf_path = identifier
         child.depth = self.depth + 1
         child.started_ms = self.started_ms
         child.lines = self.lines

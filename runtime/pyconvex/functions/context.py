@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
-from ..errors import DeveloperError
+from pyconvex.errors import DeveloperError
+
 from .fetch.blob import Blob
 from .function import RegisteredFunction
 from .references import FunctionReference
@@ -80,9 +81,7 @@ class Query(OrderedQuery[Doc], Protocol[Doc]):
 class QueryInitializer(Query[Doc], Protocol[Doc]):
     """What `ctx.db.query(table)` gives (https://docs.convex.dev/database/reading-data)."""
 
-    def with_index(
-        self, name: str, range: Callable[[IndexRangeBuilder], Any] | None = None, /
-    ) -> Query[Doc]: ...
+    def with_index(self, name: str, range: Callable[[IndexRangeBuilder], Any] | None = None, /) -> Query[Doc]: ...
 
 
 class BaseDatabaseReader(Protocol):

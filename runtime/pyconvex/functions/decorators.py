@@ -7,33 +7,31 @@ Raises (all):
     RegistrationError: what is decorated is no function, or registered already.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from ..errors import caller_place
-from ..values.validators import Validator
+from pyconvex.errors import caller_place
+
 from .context import ActionCtx, MutationCtx, QueryCtx
 from .fetch.request import Request
 from .fetch.response import Response
-from .function import AsyncFunction, Kind, PlainFunction, RegistrationError, Visibility, register
+from .function import AsyncFunction, Fields, Kind, PlainFunction, RegistrationError, Visibility, register
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Ctx = TypeVar("Ctx")
-CtxIn = TypeVar("CtxIn", contravariant=True)
-
-Fields: TypeAlias = "Mapping[str, Validator] | Validator"
+CtxOut = TypeVar("CtxOut", covariant=True)
 
 
-class Decorates(Protocol[CtxIn]):
+class Decorates(Protocol[CtxOut]):
     """What a decorator called with arguments returns."""
 
     @overload
-    def __call__(
-        self, handler: Callable[Concatenate[CtxIn, P], Coroutine[Any, Any, T]], /
+    def __call__(  # pyright: ignore[reportOverlappingOverload] - an async handler is tried first
+        self, handler: Callable[Concatenate[CtxOut, P], Coroutine[Any, Any, T]], /
     ) -> AsyncFunction[P, T]: ...
     @overload
-    def __call__(self, handler: Callable[Concatenate[CtxIn, P], T], /) -> PlainFunction[P, T]: ...
+    def __call__(self, handler: Callable[Concatenate[CtxOut, P], T], /) -> PlainFunction[P, T]: ...
 
 
 class Decorator(Generic[Ctx]):
@@ -48,7 +46,9 @@ class Decorator(Generic[Ctx]):
         return f"<decorator {prefix}{self._kind}>"
 
     @overload
-    def __call__(self, handler: Callable[Concatenate[Ctx, P], Coroutine[Any, Any, T]], /) -> AsyncFunction[P, T]: ...
+    def __call__(  # pyright: ignore[reportOverlappingOverload] - an async handler is tried first
+        self, handler: Callable[Concatenate[Ctx, P], Coroutine[Any, Any, T]], /
+    ) -> AsyncFunction[P, T]: ...
     @overload
     def __call__(self, handler: Callable[Concatenate[Ctx, P], T], /) -> PlainFunction[P, T]: ...
     @overload
@@ -61,7 +61,11 @@ class Decorator(Generic[Ctx]):
             returns: validator of the result (a mapping is an object); otherwise the return annotation says.
         """
         if handler is None:
-            return lambda handler: self._register(handler, args, returns)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType] - Decorates types it
+
+            def decorate(handler: object) -> Any:
+                return self._register(handler, args, returns)
+
+            return decorate
         return self._register(handler, args, returns)
 
     def _register(self, handler: object, args: Fields | None, returns: Fields | None) -> Any:
@@ -82,4 +86,8 @@ internal_action = Decorator[ActionCtx](Kind.ACTION, Visibility.INTERNAL)
 
 def http_action(handler: Callable[[ActionCtx, Request], Awaitable[Response]], /) -> AsyncFunction[[Request], Response]:
     """Make an HTTP action (https://docs.convex.dev/functions/http-actions) of `async def name(ctx, request)`."""
-    raise NotImplementedError
+    try:
+        return register(Kind.HTTP_ACTION, Visibility.PUBLIC, handler)  # pyright: ignore[reportReturnType] - an async handler makes an AsyncFunction
+    except RegistrationError as error:
+        error.place = error.place or caller_place()
+        raise

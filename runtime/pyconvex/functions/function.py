@@ -6,17 +6,18 @@ from enum import StrEnum
 from functools import cached_property, update_wrapper
 from inspect import iscoroutinefunction, unwrap
 from types import FunctionType
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
-from ..errors import Place, PyconvexError
-from ..values.validators import Validator
+from pyconvex.errors import Place, PyconvexError
+from pyconvex.values.validators import Validator
+
 from .positions import definition_place
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ArgsSpec: TypeAlias = "Mapping[str, Validator] | Validator | None"
-"""What `args=` takes: fields, an object validator, or None for "as the annotations say"."""
+Fields: TypeAlias = Mapping[str, Validator] | Validator
+"""What `args=` and `returns=` take: a validator, or the fields of an object."""
 
 
 class Kind(StrEnum):
@@ -67,8 +68,8 @@ class RegisteredFunction(Generic[P, T]):
         visibility: Visibility,
         handler: Callable[..., Any],
         *,
-        args: ArgsSpec = None,
-        returns: Validator | Mapping[str, Validator] | None = None,
+        args: Fields | None = None,
+        returns: Fields | None = None,
     ) -> None:
         update_wrapper(self, handler)
         self.kind = kind
@@ -82,7 +83,7 @@ class RegisteredFunction(Generic[P, T]):
         return self.handler(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<{self.kind} {self.__module__}.{self.__qualname__}>"
+        return f"<{self.kind} {self.__module__}.{self.handler.__qualname__}>"
 
     @cached_property
     def place(self) -> Place:
@@ -92,14 +93,14 @@ class RegisteredFunction(Generic[P, T]):
     @cached_property
     def args(self) -> Validator | None:
         """Validator of the args object; None for an HTTP action, which takes a request instead."""
-        from .annotations import args_validator  # it imports this module
+        from .signatures import args_validator  # it imports this module
 
         return None if self.kind is Kind.HTTP_ACTION else args_validator(self.handler, self._args_spec)
 
     @cached_property
     def returns(self) -> Validator | None:
         """Validator of the result; None when nothing is promised."""
-        from .annotations import returns_validator  # it imports this module
+        from .signatures import returns_validator  # it imports this module
 
         return None if self.kind is Kind.HTTP_ACTION else returns_validator(self.handler, self._returns_spec)
 
@@ -127,8 +128,8 @@ def register(
     visibility: Visibility,
     handler: object,
     *,
-    args: ArgsSpec = None,
-    returns: Validator | Mapping[str, Validator] | None = None,
+    args: Fields | None = None,
+    returns: Fields | None = None,
 ) -> RegisteredFunction[..., Any]:
     """Turn `handler` into a registered function.
 
@@ -136,7 +137,7 @@ def register(
         RegistrationError: `handler` is no function, or is registered already.
     """
     if isinstance(handler, RegisteredFunction):
-        known: RegisteredFunction[..., Any] = handler
+        known = cast("RegisteredFunction[..., Any]", handler)
         raise RegistrationError(
             "AlreadyRegistered",
             f"`{known.name}` is already a {_spoken(known.kind)}, so it cannot become a {_spoken(kind)} too",
@@ -149,7 +150,8 @@ def register(
             f"`@{kind}` decorates a function, not {_described(handler)}",
             hint=f"Write `@{kind}` above `async def name(ctx, ...)`.",
         )
-    shape = AsyncFunction if iscoroutinefunction(unwrap(handler)) else PlainFunction
+    is_async = iscoroutinefunction(unwrap(handler))
+    shape: type[RegisteredFunction[..., Any]] = AsyncFunction[..., Any] if is_async else PlainFunction[..., Any]
     return shape(kind, visibility, handler, args=args, returns=returns)
 
 

@@ -11,7 +11,7 @@ from importlib.abc import InspectLoader
 from pathlib import Path
 from typing import Any
 
-from ..errors import Place
+from pyconvex.errors import Place
 
 
 def definition_place(handler: Callable[..., Any]) -> Place:

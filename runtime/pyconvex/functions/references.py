@@ -4,7 +4,8 @@ import keyword
 import re
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from ..errors import DeveloperError
+from pyconvex.errors import DeveloperError
+
 from .function import RegisteredFunction
 
 P = ParamSpec("P")
@@ -51,7 +52,8 @@ class FunctionReference(Generic[P, T]):
 
     def __repr__(self) -> str:
         return self.__root + "".join(
-            f".{part}" if part.isidentifier() and not keyword.iskeyword(part) else f"[{part!r}]" for part in self.__parts
+            f".{part}" if part.isidentifier() and not keyword.iskeyword(part) else f"[{part!r}]"
+            for part in self.__parts
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -110,18 +112,18 @@ def _not_a_function(fn: object) -> InvalidReference:
     )
 
 
-_WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_WORD_STARTS = re.compile(r"(?<=[A-Za-z0-9])_([A-Za-z0-9])")
+_CAPITAL = re.compile(r"(?<=[A-Za-z0-9])(?=[A-Z])")
+_WORD_START = re.compile(r"(?<=[A-Za-z0-9])_([A-Za-z])")  # `take_2` stays, or there would be no way back
 
 
 def snake(name: str) -> str:
     """A name or a whole path as Python spells it: `sendOne` → `send_one`."""
-    return name if name.islower() else _WORD_ENDS.sub("_", name).lower()
+    return name if name.islower() else _CAPITAL.sub("_", name).lower()
 
 
 def camel(name: str) -> str:
     """A name or a whole path as JavaScript spells it: `send_one` → `sendOne`."""
-    return _WORD_STARTS.sub(lambda match: match[1].upper(), name) if "_" in name else name
+    return _WORD_START.sub(lambda match: match[1].upper(), name) if "_" in name else name
 
 
 def spellings(path: str) -> tuple[str, ...]:

@@ -88,20 +88,21 @@ class App:
         if self._closing:
             await exchange.respond(503, [(b"connection", b"close")])
         elif exchange.port == self.site_port:
-            await self._actions.serve(exchange, exchange.path)
+            await self._actions.serve(exchange)
         else:
             await self._dispatch_api(exchange)
 
     async def _dispatch_api(self, exchange: Exchange) -> None:
         path, method = exchange.path, exchange.method
         if path == "/http" or path.startswith("/http/"):
-            await self._actions.serve(exchange, path[5:] or "/")
+            exchange.routed_path = path.removeprefix("/http") or "/"
+            await self._actions.serve(exchange)
             return
         methods = self._endpoints.get(path) or self._prefixed(path)
         if methods is not None and (endpoint := methods.get(method)) is not None:
             allow_origin(exchange)
             await endpoint(exchange)
-        elif not await self._actions.try_serve(exchange, path):
+        elif not await self._actions.try_serve(exchange):
             allow_origin(exchange)
             await self._answer_unknown(exchange, methods)
 
@@ -112,7 +113,7 @@ class App:
             raise RequestRefused(400, "NotSupported", f"{exchange.path} is not supported by pyconvex")
         else:
             if not exchange.path.startswith("/api/"):
-                self._actions.log_miss(exchange, exchange.path)
+                self._actions.log_miss(exchange)
             await exchange.respond(404)
 
     def _prefixed(self, path: str) -> Methods | None:

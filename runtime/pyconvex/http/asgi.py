@@ -41,11 +41,12 @@ class BodyTooLarge(RequestRefused):
 class Body:
     """The body of one request, as an async iterator of bytes."""
 
-    __slots__ = ("_early", "_receive", "complete", "disconnected")
+    __slots__ = ("_early", "_ended", "_receive", "complete", "disconnected")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._early: list[bytes] = []
+        self._ended = False
         self.complete = False
         """All of it has arrived (though some may not have been read yet)."""
         self.disconnected = False
@@ -75,6 +76,20 @@ class Body:
                 raise BodyTooLarge(limit)
             chunks.append(chunk)
         return b"".join(chunks)
+
+    def arrived(self) -> bytes:
+        """What has arrived and was not read yet."""
+        chunks, self._early = self._early, []
+        return b"".join(chunks)
+
+    async def receive(self) -> Message:
+        """ASGI's `receive`, for an application that reads the body itself."""
+        while not self.disconnected:
+            if self._early or (self.complete and not self._ended):
+                self._ended = self.complete
+                return {"type": "http.request", "body": self.arrived(), "more_body": not self.complete}
+            self._take(await self._receive())
+        return {"type": "http.disconnect"}
 
     def poll(self) -> None:
         """Take in what has arrived already, without waiting: this is how a client that left is noticed."""
@@ -136,14 +151,15 @@ class Exchange:
     """One HTTP request and the response to it."""
 
     __slots__ = (
-        "_content_left",
         "_send",
         "body",
         "extra_headers",
         "headers",
+        "left_before_answer",
         "method",
         "path",
         "query",
+        "routed_path",
         "scope",
         "started",
         "status",
@@ -154,6 +170,8 @@ class Exchange:
         self.method: str = scope["method"]
         self.path = _raw_path(scope)
         """As it was sent: percent-encoding kept, without the query."""
+        self.routed_path = self.path
+        """What routes are compared with: below the alias `/http`, the rest."""
         self.query: str = scope["query_string"].decode("latin-1")
         self.headers: RawHeaders = scope["headers"]
         """Names in lower case, as every ASGI server gives them."""
@@ -161,9 +179,10 @@ class Exchange:
         self.extra_headers: RawHeaders = []
         """Sent with whatever is answered (CORS)."""
         self.started = False
+        self.left_before_answer = False
+        """The client was gone when the answer began."""
         self.status = 0
         self._send = send
-        self._content_left: int | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of that (lower-case) name."""
@@ -176,6 +195,12 @@ class Exchange:
         """The first header of that (lower-case) name, decoded as Latin-1."""
         value = self.header(name)
         return None if value is None else value.decode("latin-1")
+
+    @property
+    def port(self) -> int | None:
+        """The port of this machine that the request came in on."""
+        server: tuple[str, int] | None = self.scope.get("server")
+        return None if server is None else server[1]
 
     @property
     def client_ip(self) -> str | None:
@@ -197,6 +222,8 @@ class Exchange:
 
     async def start(self, status: int, headers: RawHeaders) -> None:
         """Send the head of a response whose body follows through `write` and `finish`."""
+        self.body.poll()
+        self.left_before_answer = self.body.disconnected
         self.started = True
         self.status = status
         if self.extra_headers:

@@ -1,6 +1,145 @@
-from pyconvex.errors import Problem
-from pyconvex.loading.registry import Registry
+"""What the modules of one version define, and everything that is wrong with it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from pyconvex.errors import Place, Problem, PyconvexError
+from pyconvex.functions.function import Function, Kind, RegisteredFunction
+from pyconvex.functions.references import snake
+from pyconvex.loading.frames import Project
+from pyconvex.loading.source import Source
 
 
-def check_routes(registry: Registry) -> list[Problem]:
-    raise NotImplementedError
+@dataclass(frozen=True, slots=True)
+class ModuleReport:
+    """What one module defines. `names` are all its registered functions, HTTP actions too, as `messages:send`."""
+
+    functions: tuple[Function, ...] = ()
+    names: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
+class Analysis:
+    """What all modules define. `handlers` names each registered function by its identity."""
+
+    functions: dict[str, Function] = field(default_factory=lambda: {})
+    handlers: dict[int, str] = field(default_factory=lambda: {})
+    reports: dict[str, ModuleReport] = field(default_factory=lambda: {})
+    problems: list[Problem] = field(default_factory=lambda: [])
+
+    def add(self, path: str, module: ModuleType, source: Source, project: Project, known: ModuleReport | None) -> None:
+        """Look at one module.
+
+        Args:
+            path: its module path, `admin/reports`.
+            known: what was found before in the same text, if nothing that it imports has changed since either;
+                annotations are then not evaluated again.
+        """
+        contents = module.__dict__
+        if known is None:
+            report = _examine(path, contents, source, project)
+        else:
+            report = ModuleReport(tuple(_renewed(contents, known)), known.names)
+        self.reports[path] = report
+        self.problems += report.problems
+        for function in report.functions:
+            self.functions[function.path] = function
+        for name in report.names:
+            self.handlers.setdefault(id(contents[name.rpartition(":")[2]]), name)
+
+
+def is_function_module(path: str) -> bool:
+    """Whether the module's functions are served; those with a name that starts with `_` are only imported."""
+    return not path.startswith("_") and "/_" not in path and path != "schema"
+
+
+def spelling_problems(sources: Mapping[str, Source]) -> Iterator[Problem]:
+    """Two modules whose names are spellings of one: `userData.py` beside `user_data.py`."""
+    seen: dict[str, Source] = {}
+    for path, source in sources.items():
+        first = seen.setdefault(snake(path), source) if is_function_module(path) else source
+        if first is not source:
+            yield Problem(
+                "SameModuleTwice",
+                f"`{first.file}` and `{source.file}` are two spellings of one module name",
+                place=Place(source.file, 1),
+                hint="rename one of them: clients may call either spelling",
+                also=(Place(first.file, 1),),
+            )
+
+
+def _renewed(contents: Mapping[str, Any], known: ModuleReport) -> Iterator[Function]:
+    for old in known.functions:
+        handler = contents[old.path.rpartition(":")[2]].handler
+        yield Function(old.path, old.kind, old.visibility, old.args, old.returns, handler, old.place)
+
+
+def _examine(path: str, contents: Mapping[str, Any], source: Source, project: Project) -> ModuleReport:
+    functions: list[Function] = []
+    names: list[str] = []
+    problems: list[Problem] = []
+    spellings: dict[str, tuple[str, Place]] = {}
+    for name, registered in _own_functions(contents, source, project):
+        place = project.place(registered.place)
+        assert place is not None, "a registered function has a place"
+        first = spellings.setdefault(snake(name), (name, place))
+        if first[0] != name:
+            problems.append(_same_function_twice(first, (name, place)))
+        names.append(f"{path}:{name}")
+        if registered.kind is not Kind.HTTP_ACTION:
+            validators = [_resolved(read, project, place, problems) for read in _validators(registered)]
+            functions.append(
+                Function(
+                    f"{path}:{name}",
+                    registered.kind,
+                    registered.visibility,
+                    *validators,
+                    handler=registered.handler,
+                    place=place,
+                )
+            )
+    return ModuleReport(tuple(functions), tuple(names), tuple(problems))
+
+
+def _own_functions(
+    contents: Mapping[str, Any], source: Source, project: Project
+) -> Iterator[tuple[str, RegisteredFunction[..., Any]]]:
+    """The registered functions that the module defines; those it imports belong to another, unless `__all__` says so."""
+    exported = contents.get("__all__", ())
+    for name, value in contents.items():
+        if not isinstance(value, RegisteredFunction):
+            continue
+        is_foreign = name in source.imported or (
+            source.starred and name not in source.assigned and value.place.file != source.path
+        )
+        if not is_foreign or name in exported:
+            yield name, value
+
+
+def _validators(registered: RegisteredFunction[..., Any]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    return (lambda: registered.args), (lambda: registered.returns)
+
+
+def _resolved(read: Callable[[], Any], project: Project, place: Place, problems: list[Problem]) -> Any:
+    try:
+        return read()
+    except PyconvexError as error:
+        where = project.place(error.place) or place
+        problems.append(Problem(error.code, error.message, place=where, hint=error.hint))
+    except Exception as error:
+        name = type(error).__name__
+        problems.append(Problem(name, f"an annotation raises {name}: {error}", place=place))
+    return None
+
+
+def _same_function_twice(first: tuple[str, Place], second: tuple[str, Place]) -> Problem:
+    return Problem(
+        "SameFunctionTwice",
+        f"`{first[0]}` and `{second[0]}` are two spellings of one function name",
+        place=second[1],
+        hint="rename one of them: clients may call either spelling",
+        also=(first[1],),
+    )

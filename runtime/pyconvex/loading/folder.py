@@ -132,7 +132,10 @@ class _Walk:
                 continue  # it vanished between listing and looking
 
     def _folder(self, entry: "os.DirEntry[str]", prefix: str) -> None:
-        if entry.name in _SKIPPED_FOLDERS or not entry.name.isidentifier():
+        if entry.name in _SKIPPED_FOLDERS:
+            return
+        if not _is_legal(entry.name):
+            self._report_illegal_folder(entry, prefix)
             return
         if entry.is_symlink():
             stat = entry.stat()
@@ -141,6 +144,11 @@ class _Walk:
             self._linked.add((stat.st_dev, stat.st_ino))
         self.packages.add(prefix + entry.name)
         self.enter(entry.path, f"{prefix}{entry.name}/")
+
+    def _report_illegal_folder(self, entry: "os.DirEntry[str]", prefix: str) -> None:
+        inside = next((inner.name for inner in _entries(entry.path) if inner.name.endswith(".py")), None)
+        if inside is not None:
+            self.problems.append(_illegal_name(entry.name, f"{self.name}/{prefix}{entry.name}/", f"{inside}"))
 
     def _file(self, entry: "os.DirEntry[str]", prefix: str) -> None:
         name = entry.name[:-3]
@@ -176,13 +184,14 @@ def _is_legal(name: str) -> bool:
     return name.isascii() and name.isidentifier()
 
 
-def _illegal_name(name: str, file: str) -> Problem:
+def _illegal_name(name: str, file: str, inside: str | None = None) -> Problem:
+    """About a module, or with `inside` about a folder of modules, whose name cannot be written in Python."""
     legal = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name).strip("_") or "module"
     if legal[0].isdigit():
         legal = f"m_{legal}"
     return Problem(
         "IllegalModuleName",
-        f"`{file}` cannot be imported: module names are made of letters, digits and `_`",
-        place=Place(file, 1),
-        hint=f"rename it to `{legal}.py`, or start its name with `_` to keep it out",
+        f"`{file}` cannot be imported: names of modules are made of letters, digits and `_`",
+        place=Place(file + (inside or ""), 1),
+        hint=f"rename it to `{legal}{'/' if inside else '.py'}`",
     )

@@ -1,7 +1,184 @@
-"""signature; the body follows"""
+"""The embedded database: one SQLite file in WAL mode, written by one process.
 
+Readers work inline on connections of their own, each in one snapshot; mutations go through `sqlite_batches.py`. How
+each trap was found and measured stands in the design notes: nothing here waits for a lock or the disk on the loop.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Final, TypeVar
+
+from ..clock import Clock, SystemClock
+from ..errors import StartFailed
+from .keys import Commit
+from .persistence import Committed, StoreFailed, Work
+from .sqlite_batches import Batches
+from .sqlite_connection import SqliteReader, SqliteWriter
+from .sqlite_disk import Checkpoints, CommitThread, Disk, InlineDisk
+from .sqlite_file import SqliteFile, describe, failure, interrupt_when
+
+T = TypeVar("T")
+
+IDLE_READERS_MAX: Final = 8
 
 
 class SqlitePersistence:
-    def __init__(self, path: Path | None) -> None: ...
+    """Documents in one SQLite file.
+
+    Args:
+        path: the database; made when it is not there. None is for tests: a database in the system's temporary folder
+            that is never synced and goes away on `close`.
+        clock: gives commit timestamps.
+        size_limit_bytes: the largest the file may become; mutations beyond it fail with `DiskFull`.
+        expired: asked during long reads of a function whether its time is over; then the read fails.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        clock: Clock | None = None,
+        size_limit_bytes: int | None = None,
+        expired: Callable[[], bool] | None = None,
+    ) -> None:
+        self._path = path
+        self._clock = clock or SystemClock()
+        self._size_limit_bytes = size_limit_bytes
+        self._expired = expired
+        self._callbacks: list[Callable[[Commit], None]] = []
+        self._idle: list[SqliteReader] = []
+        self._temporary: TemporaryDirectory[str] | None = None
+        self._open: _Open | None = None
+
+    async def open(self) -> None:
+        assert self._open is None, "a database is opened once"
+        if self._path is None:
+            self._temporary = TemporaryDirectory(prefix="pyconvex-", ignore_cleanup_errors=True)
+        path = Path(self._temporary.name) / "pyconvex.db" if self._temporary else self._path
+        assert path is not None
+        file = SqliteFile(path, durable=self._temporary is None, size_limit_bytes=self._size_limit_bytes)
+        file.prepare()
+        try:
+            self._open = _Open(file, self._clock, self._publish, self._expired)
+        except sqlite3.Error as error:
+            code, message, hint = describe(error)
+            raise StartFailed(code, f"cannot open {path}: {message}", hint=hint) from error
+
+    async def close(self) -> None:
+        opened, self._open = self._open, None
+        if opened is not None:
+            await opened.close()
+        while self._idle:
+            self._idle.pop().connection.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def snapshot(self) -> "_Snapshot":
+        return _Snapshot(self)
+
+    async def transact(self, work: Work[T]) -> Committed[T]:
+        if self._open is None:
+            raise _closed()
+        return await self._open.batches.transact(work)
+
+    def on_commit(self, callback: Callable[[Commit], None]) -> None:
+        self._callbacks.append(callback)
+
+    def borrow(self) -> SqliteReader:
+        """A connection with a snapshot begun just now."""
+        if self._open is None:
+            raise _closed()
+        try:
+            reader = self._idle.pop() if self._idle else self._open.reader()
+            try:
+                reader.begin()
+            except sqlite3.Error:
+                reader.connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise failure(error) from error
+        return reader
+
+    def give_back(self, reader: SqliteReader) -> None:
+        try:
+            reader.end()
+        except sqlite3.Error:
+            reader.connection.close()
+            return
+        if self._open is not None and len(self._idle) < IDLE_READERS_MAX:
+            self._idle.append(reader)
+        else:
+            reader.connection.close()
+
+    def _publish(self, commit: Commit) -> None:
+        for callback in self._callbacks:
+            try:
+                callback(commit)
+            except Exception as error:
+                # The commit is durable whatever its listeners make of it; the next one must still be told.
+                context = {"message": "a commit's listener failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+
+
+class _Open:
+    """What exists from `open` to `close`."""
+
+    def __init__(
+        self,
+        file: SqliteFile,
+        clock: Clock,
+        publish: Callable[[Commit], None],
+        expired: Callable[[], bool] | None,
+    ) -> None:
+        self._file = file
+        self._expired = expired
+        self.disk: Disk = CommitThread() if file.durable else InlineDisk()
+        self.checkpoints = Checkpoints(file) if file.durable else None
+        self.batches = Batches(self._writer, self.disk, self.checkpoints, clock, publish)
+
+    async def close(self) -> None:
+        await self.batches.close()
+        self.disk.close()
+        if self.checkpoints is not None:
+            self.checkpoints.close()
+
+    def reader(self) -> SqliteReader:
+        connection = self._file.connect(writing=False)
+        if self._expired is not None:
+            interrupt_when(connection, self._expired)
+        return SqliteReader(connection)
+
+    def _writer(self) -> SqliteWriter:
+        connection = self._file.connect()
+        if self._expired is not None:
+            # Only reads: an interrupted write would roll back the whole batch.
+            expired = self._expired
+            interrupt_when(connection, lambda: self.batches.running and expired())
+        return SqliteWriter(connection)
+
+
+class _Snapshot:
+    """`async with` for one snapshot; by hand, because the decorator's generator costs more than the snapshot."""
+
+    __slots__ = ("_persistence", "_reader")
+
+    def __init__(self, persistence: SqlitePersistence) -> None:
+        self._persistence = persistence
+
+    async def __aenter__(self) -> SqliteReader:
+        self._reader = self._persistence.borrow()
+        return self._reader
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._persistence.give_back(self._reader)
+
+
+def _closed() -> StoreFailed:
+    return StoreFailed("StoreClosed", "the deployment is shutting down")

@@ -28,7 +28,7 @@ class SqliteReader:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        # One cursor for everything: each read is fetched to its end before it is handed over.
+        # One cursor for all short reads: each is fetched to its end before it is handed over.
         self._execute = connection.cursor().execute
         self.ts = 0
         self.catalog_ts = 0
@@ -51,10 +51,11 @@ class SqliteReader:
         index, start, stop = span
         bounds = (index, start, limit) if stop is None else (index, start, stop, limit)
         try:
-            cursor = self._execute(_SCANS[stop is not None, reverse], bounds)
+            statement = _SCANS[stop is not None, reverse]
             if limit <= _SMALL_SCAN_ROWS:
-                return Done(cursor.fetchall())
-            return Done(_fetch_bounded(cursor, bytes_max))
+                return Done(self._execute(statement, bounds).fetchall())
+            # A cursor of its own: left half-way, it ends its statement by going away.
+            return Done(_fetch_bounded(self.connection.execute(statement, bounds), bytes_max))
         except sqlite3.Error as error:
             raise failure(error) from error
 
@@ -166,7 +167,5 @@ def _fetch_bounded(cursor: sqlite3.Cursor, bytes_max: int) -> list[Row]:
         rows.append(row)
         total += row[1]
         if total > bytes_max:
-            # Ends the statement, which would otherwise stay open until the cursor is used again.
-            cursor.close()
             break
     return rows

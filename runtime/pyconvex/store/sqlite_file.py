@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..errors import PyconvexError, StartFailed
+from ..errors import StartFailed
 from .persistence import StoreFailed
 
 APPLICATION_ID: Final = 0x7079_6378
@@ -99,7 +99,7 @@ def describe(error: sqlite3.Error) -> tuple[str, str, str | None]:
     return known or ("StorageFailed", f"the database failed: {error}", None)
 
 
-def failure(error: sqlite3.Error) -> PyconvexError:
+def failure(error: sqlite3.Error) -> StoreFailed:
     """The error of ours for an error of SQLite at run time; the caller raises it from the original."""
     code, message, hint = describe(error)
     return StoreFailed(code, message, hint=hint)

@@ -1,52 +1,456 @@
-"""signatures; the body follows"""
+"""One function's view of the database: a snapshot, the writes of its own laid over it, and what it read.
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+Nothing is sent to the engine before the function has returned: `changes` says then what to write. So a function that
+is interrupted leaves nothing to undo, and every engine gets the same few kinds of change.
+"""
+
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from math import inf, nextafter
+from typing import Final, cast
 
 from ..clock import Clock
 from ..schema import Schema
 from ..settings import Limits
-from ..values.ids import DocumentId
+from ..values.ids import DocumentId, encode_id, new_internal_id
+from ..values.keys import encode_key
+from ..values.names import SYSTEM_FIELDS
 from ..values.value import Undefined, Value
-from .catalog import Catalog, Index
-from .keys import Changes, ReadSet
-from .persistence import Reader
+from ..values.wire import dump, load
+from .catalog import SCHEMAS, SYSTEM_TABLES, TABLES, Catalog, Index, Table
+from .documents import (
+    check_names,
+    check_new_fields,
+    check_system_fields,
+    check_table_name,
+    id_key,
+    matching,
+    measured,
+    nonexistent,
+    user_fields,
+)
+from .keys import Changes, DocumentChange, KeyRange, ReadSet
+from .overlay import Overlay, part_read
+from .persistence import Reader, Row
+from .usage import Usage
+
+PAGE_ROWS_MAX: Final = 256
+"""Rows fetched at a time from the engine: about half a millisecond."""
+_FIRST_PAGE_ROWS = 16
+_RANDOM_BYTES = 14
+_LAST_CATALOG_TABLE = SYSTEM_TABLES[SCHEMAS]
 
 
-@dataclass(slots=True)
-class Usage:
-    bytes_read: int = 0
-    documents_read: int = 0
-    ranges_read: int = 0
-    bytes_written: int = 0
-    documents_written: int = 0
+class _Version:
+    """A document as it stands at one moment: its keys in the table's indexes, its size and its storage form."""
+
+    __slots__ = ("body", "keys", "size")
+
+    def __init__(self, keys: tuple[bytes, ...], size: int, body: bytes) -> None:
+        self.keys = keys
+        self.size = size
+        self.body = body
+
+
+class _Written:
+    """A document that the transaction wrote: what the engine holds, and what it is now; None where there is none."""
+
+    __slots__ = ("now", "stored", "table")
+
+    def __init__(self, table: Table, stored: _Version | None) -> None:
+        self.table = table
+        self.stored = stored
+        self.now = stored
 
 
 class Transaction:
-    ts: int
-    reads: ReadSet
-    usage: Usage
-    catalog: Catalog
-    schema: Schema
-    pause: Callable[[], Awaitable[None] | None] | None
-    """When set: asked between the pages of a long read; what it returns is awaited (the engine's `turn`)."""
+    """The reads and writes of one query or mutation, the ones it calls included.
 
-    def __init__(self, reader: Reader, catalog: Catalog, schema: Schema, limits: Limits, clock: Clock) -> None: ...
+    Args:
+        reader: the engine's view; its timestamp is the transaction's.
+        catalog: the tables as `reader` sees them.
+        schema: what written documents have to match.
+        now_ms: the start of the function, from which creation times count on.
+    """
 
-    def table_name(self, number: int) -> str | None: ...
-    def table_number(self, name: str) -> int | None: ...
-    def index(self, table: str, name: str) -> Index | None: ...
-    async def get(self, id: DocumentId) -> dict[str, Value] | None: ...
-    def scan(
-        self, index: Index, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False, limit: int | None = None
-    ) -> AsyncIterator[dict[str, Value]]: ...
+    def __init__(
+        self,
+        reader: Reader,
+        catalog: Catalog,
+        schema: Schema,
+        limits: Limits,
+        clock: Clock,
+        now_ms: float | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.schema = schema
+        self.reads = ReadSet()
+        self.usage = Usage(limits)
+        self.warnings: list[str] = []
+        """Lines to log as WARN: documents that came near a limit."""
+        self.pause: Callable[[], Awaitable[None] | None] | None = None
+        """Asked between the pages of a long read; what it returns is awaited. The engine gives the loop its turn."""
+        self._reader = reader
+        self._clock = clock
+        self._now_ms = now_ms
+        self._written: dict[bytes, _Written] = {}
+        self._overlays: dict[int, Overlay] = {}
+        self._undo: list[tuple[_Written, _Version | None]] | None = None
+
+    @property
+    def ts(self) -> int:
+        """Timestamp (ns) of the newest commit that this transaction sees."""
+        return self._reader.ts
+
+    @property
+    def last_creation_time(self) -> float | None:
+        """The creation time given out last, or the one to start from; None when there is neither."""
+        return self._now_ms
+
+    def table_name(self, number: int) -> str | None:
+        table = self.catalog.numbered(number)
+        return None if table is None else table.name
+
+    def table_number(self, name: str) -> int | None:
+        table = self._table(name)
+        return None if table is None else table.number
+
+    def index(self, table: str, name: str) -> Index | None:
+        """The index of that name, which may still be in the making (`Index.state`); None without it or its table."""
+        found = self._table(table)
+        return None if found is None else found.index(name)
+
+    async def get(self, id: DocumentId) -> dict[str, Value] | None:
+        """The document of that id, or None; the transaction depends on it either way.
+
+        Raises:
+            LimitExceeded: the function has read too much.
+        """
+        table = self.catalog.numbered(id.table)
+        self.usage.read_range()
+        if table is None:
+            self._depend_on_tables()
+            return None
+        stored = await self._fetch(table, id_key(id))
+        if stored is None:
+            return None
+        size, body = stored
+        self.usage.read(1, size)
+        return cast("dict[str, Value]", load(body))
+
     async def take(
-        self, index: Index, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False, limit: int | None = None
-    ) -> list[dict[str, Value]]: ...
-    async def insert(self, table: str, fields: dict[str, Value]) -> str: ...
-    async def patch(self, id: DocumentId, fields: dict[str, Value | Undefined]) -> None: ...
-    async def replace(self, id: DocumentId, fields: dict[str, Value]) -> None: ...
-    async def delete(self, id: DocumentId) -> None: ...
-    def layer(self) -> AbstractContextManager[None]: ...
-    def changes(self) -> Changes: ...
+        self,
+        index: Index,
+        start: bytes = b"",
+        stop: bytes | None = None,
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[dict[str, Value]]:
+        """The first `limit` documents of a range of index keys (all when None), or the last ones backwards.
+
+        The transaction depends on the range up to the last document returned when `limit` cut it short.
+
+        Raises:
+            LimitExceeded: the function has read too much.
+        """
+        documents: list[dict[str, Value]] = []
+        if limit == 0:
+            return documents
+        self.usage.read_range()
+        self.reads.add(index.number, start, stop)
+        slot = len(self.reads) - 1
+        rest: tuple[bytes, bytes | None] | None = (start, stop)
+        while rest is not None:
+            wanted = PAGE_ROWS_MAX if limit is None else min(limit - len(documents), PAGE_ROWS_MAX)
+            rows, rest = await self._page(index.number, *rest, reverse=reverse, limit=wanted)
+            if limit is not None and len(documents) + len(rows) >= limit:
+                rows = rows[: limit - len(documents)]
+                (begun, end), _ = part_read(start, stop, rows[-1][0], reverse=reverse)
+                self.reads.ranges[slot] = KeyRange(index.number, begun, end)
+                rest = None
+            self.usage.read(len(rows), sum([row[1] for row in rows]))
+            documents += [cast("dict[str, Value]", load(row[2])) for row in rows]
+            if rest is not None and self.pause is not None and (turn := self.pause()) is not None:
+                await turn
+        return documents
+
+    def scan(
+        self,
+        index: Index,
+        start: bytes = b"",
+        stop: bytes | None = None,
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> "Scan":
+        """The same documents one after another. The transaction depends on the range as far as they were taken."""
+        return Scan(self, index, start, stop, reverse=reverse, limit=limit)
+
+    async def insert(self, table: str, fields: dict[str, Value]) -> str:
+        """Add a document; a table that is not there is created.
+
+        Args:
+            fields: converted values, without system fields.
+
+        Returns:
+            The new id.
+
+        Raises:
+            DocumentRefused: names, size, depth, or it does not match the schema.
+            LimitExceeded: the function has written too much.
+        """
+        check_new_fields(fields)
+        target = self._table(table) or await self._create_table(table)
+        fields = self._matching(target, fields)
+        id = encode_id(DocumentId(target.number, self._new_internal_id()))
+        document: dict[str, Value] = {"_id": id, "_creationTime": self._next_creation_time(), **fields}
+        version = self._version(target, document)
+        self.usage.write(version.size)
+        written = self._written[version.keys[0]] = _Written(target, None)
+        self._set(written, version)
+        return id
+
+    async def patch(self, id: DocumentId, fields: dict[str, Value | Undefined]) -> None:
+        """Set the given top-level fields; those given as `undefined` are removed.
+
+        Raises:
+            DocumentRefused: there is no such document, or the result is not allowed.
+            LimitExceeded: the function has read or written too much.
+        """
+        written, document = await self._for_writing("Update", id)
+        check_system_fields(fields, document)
+        merged = document | fields
+        await self._write(written, {name: value for name, value in merged.items() if not isinstance(value, Undefined)})
+
+    async def replace(self, id: DocumentId, fields: dict[str, Value]) -> None:
+        """Put new fields in the place of all others; id and creation time stay.
+
+        Raises:
+            DocumentRefused: there is no such document, or the result is not allowed.
+            LimitExceeded: the function has read or written too much.
+        """
+        written, document = await self._for_writing("Replace", id)
+        check_system_fields(fields, document)
+        await self._write(written, {name: document[name] for name in SYSTEM_FIELDS} | fields)
+
+    async def delete(self, id: DocumentId) -> None:
+        """Remove a document.
+
+        Raises:
+            DocumentRefused: there is no such document.
+            LimitExceeded: the function has read or written too much.
+        """
+        written, _ = await self._for_writing("Delete", id)
+        self.usage.write(0)
+        self._set(written, None)
+
+    @contextmanager
+    def layer(self) -> Generator[None]:
+        """A sub-transaction: when the body raises, its writes and the tables it created are gone; its reads stay."""
+        outer, self._undo = self._undo, []
+        catalog, usage = self.catalog, self.usage
+        documents_written, bytes_written = usage.documents_written, usage.bytes_written
+        try:
+            yield
+        except BaseException:
+            for written, version in reversed(self._undo):
+                self._place(written, version)
+            self.catalog = catalog
+            usage.documents_written, usage.bytes_written = documents_written, bytes_written
+            self._undo = outer
+            raise
+        if outer is not None:
+            outer += self._undo
+        self._undo = outer
+
+    def changes(self) -> Changes:
+        """What to ask of the engine, now that the function has returned."""
+        documents: list[DocumentChange] = []
+        catalog = False
+        for written in self._written.values():
+            stored, now = written.stored, written.now
+            if stored is now or (stored and now and stored.body == now.body):
+                continue
+            catalog |= written.table.number <= _LAST_CATALOG_TABLE
+            before = stored.keys if stored else ()
+            after, size, body = (now.keys, now.size, now.body) if now else ((), 0, b"")
+            documents.append(DocumentChange(written.table.numbers, before, after, size, body))
+        return Changes(self.reads, documents, catalog=catalog and _changes_catalog(documents))
+
+    async def page(
+        self, index: int, start: bytes, stop: bytes | None, *, reverse: bool, limit: int
+    ) -> tuple[Sequence[Row], tuple[bytes, bytes | None] | None]:
+        """Some rows of a range in order, and what is left of it; neither counted nor recorded as read."""
+        return await self._page(index, start, stop, reverse=reverse, limit=limit)
+
+    async def _page(
+        self, index: int, start: bytes, stop: bytes | None, *, reverse: bool, limit: int
+    ) -> tuple[Sequence[Row], tuple[bytes, bytes | None] | None]:
+        usage = self.usage
+        bytes_max = usage.limits.read_bytes - usage.bytes_read
+        rows = await self._reader.scan(KeyRange(index, start, stop), reverse=reverse, limit=limit, bytes_max=bytes_max)
+        rest: tuple[bytes, bytes | None] | None = None
+        if rows and (len(rows) == limit or sum([row[1] for row in rows]) > bytes_max):
+            (start, stop), rest = part_read(start, stop, rows[-1][0], reverse=reverse)
+        overlay = self._overlays.get(index)
+        return (rows if overlay is None else overlay.over(rows, start, stop, reverse=reverse)), rest
+
+    async def _fetch(self, table: Table, key: bytes) -> tuple[int, bytes] | None:
+        """Size and body of the document with this key in `by_id`; the transaction depends on it from now on."""
+        self.reads.add_point(table.by_id.number, key)
+        written = self._written.get(key)
+        if written is None:
+            return await self._reader.get(table.by_id.number, key)
+        return (written.now.size, written.now.body) if written.now else None
+
+    async def _for_writing(self, verb: str, id: DocumentId) -> tuple[_Written, dict[str, Value]]:
+        """The document of that id, which a write is going to change: so it counts as read."""
+        table = self.catalog.numbered(id.table)
+        self.usage.read_range()
+        key = id_key(id)
+        stored = None if table is None else await self._fetch(table, key)
+        if table is None or stored is None:
+            raise nonexistent(verb, id)
+        size, body = stored
+        self.usage.read(1, size)
+        document = cast("dict[str, Value]", load(body))
+        written = self._written.get(key)
+        if written is None:
+            written = self._written[key] = _Written(table, _Version(table.keys_of(document), size, body))
+        return written, document
+
+    async def _write(self, written: _Written, document: dict[str, Value]) -> None:
+        table = written.table
+        check_names(document)
+        system = {name: document[name] for name in SYSTEM_FIELDS}
+        document = system | self._matching(table, user_fields(document))
+        version = self._version(table, document)
+        self.usage.write(version.size)
+        if written.now is None or version.body != written.now.body:
+            self._set(written, version)
+
+    def _matching(self, table: Table, fields: dict[str, Value]) -> dict[str, Value]:
+        return fields if table.is_system else matching(table.name, fields, self.schema, self.table_name)
+
+    def _version(self, table: Table, document: dict[str, Value]) -> _Version:
+        size = measured(document, self.warnings)
+        return _Version(table.keys_of(document), size, dump(document))
+
+    def _set(self, written: _Written, version: _Version | None) -> None:
+        if self._undo is not None:
+            self._undo.append((written, written.now))
+        self._place(written, version)
+
+    def _place(self, written: _Written, version: _Version | None) -> None:
+        """Make `version` what scans and gets find of the document."""
+        stored = written.stored.keys if written.stored else ()
+        old = written.now.keys if written.now else ()
+        overlays = [self._overlay(index) for index in written.table.numbers]
+        for position, key in enumerate(old):
+            if stored and stored[position] == key:
+                overlays[position].put(key, None)
+            else:
+                overlays[position].forget(key)
+        if version is not None:
+            for overlay, key in zip(overlays, version.keys, strict=True):
+                overlay.put(key, (key, version.size, version.body))
+        written.now = version
+
+    def _overlay(self, index: int) -> Overlay:
+        overlay = self._overlays.get(index)
+        if overlay is None:
+            overlay = self._overlays[index] = Overlay()
+        return overlay
+
+    def _table(self, name: str) -> Table | None:
+        table = self.catalog.table(name)
+        if table is None:
+            self._depend_on_tables()
+        return table
+
+    def _depend_on_tables(self) -> None:
+        """A table created later would change the answer."""
+        tables = self.catalog.table(TABLES)
+        assert tables is not None, "system tables are always there"
+        self.reads.add(tables.by_creation_time.number, b"", None)
+
+    async def _create_table(self, name: str) -> Table:
+        check_table_name(name)
+        table = Table.new(self.catalog.next_number(), name)
+        await self.insert(TABLES, {"name": name, "number": table.number, "indexesMade": table.indexes_made})
+        self.catalog = self.catalog.with_table(table)
+        return table
+
+    def _new_internal_id(self) -> bytes:
+        return new_internal_id(self._clock.random_bytes(_RANDOM_BYTES), self._clock.now_ms())
+
+    def _next_creation_time(self) -> float:
+        # The next float: creation order is a total order within the transaction.
+        self._now_ms = self._clock.now_ms() if self._now_ms is None else nextafter(self._now_ms, inf)
+        return self._now_ms
+
+
+class Scan:
+    """An async iterator over the documents of a range, which reads page after page as they are wanted."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        index: Index,
+        start: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool,
+        limit: int | None,
+    ) -> None:
+        self._transaction = transaction
+        self._index = index.number
+        self._span = (start, stop)
+        self._reverse = reverse
+        self._left = limit
+        self._rest: tuple[bytes, bytes | None] | None = (start, stop)
+        self._rows: Sequence[Row] = ()
+        self._position = 0
+        self._page_rows = _FIRST_PAGE_ROWS
+        self._slot: int | None = None
+
+    def __aiter__(self) -> "Scan":
+        return self
+
+    async def __anext__(self) -> dict[str, Value]:
+        if self._left == 0:
+            raise StopAsyncIteration
+        if self._slot is None:
+            self._begin()
+        while self._position == len(self._rows):
+            if self._rest is None:
+                self._record(*self._span)
+                raise StopAsyncIteration
+            await self._fetch(self._rest)
+        key, size, body = self._rows[self._position]
+        self._position += 1
+        self._transaction.usage.read(1, size)
+        (start, stop), _ = part_read(*self._span, key, reverse=self._reverse)
+        self._record(start, stop)
+        if self._left is not None:
+            self._left -= 1
+        return cast("dict[str, Value]", load(body))
+
+    def _begin(self) -> None:
+        transaction = self._transaction
+        transaction.usage.read_range()
+        transaction.reads.add(self._index, *self._span)
+        self._slot = len(transaction.reads) - 1
+
+    async def _fetch(self, rest: tuple[bytes, bytes | None]) -> None:
+        if self._rows and self._transaction.pause is not None and (turn := self._transaction.pause()) is not None:
+            await turn
+        limit = self._page_rows if self._left is None else min(self._page_rows, self._left)
+        rows, self._rest = await self._transaction.page(self._index, *rest, reverse=self._reverse, limit=limit)
+        self._rows, self._position = rows, 0
+        self._page_rows = min(2 * self._page_rows, PAGE_ROWS_MAX)
+
+    def _record(self, start: bytes, stop: bytes | None) -> None:
+        assert self._slot is not None, "reading has begun"
+        self._transaction.reads.ranges[self._slot] = KeyRange(self._index, start, stop)

@@ -1,4 +1,4 @@
-"""Values and validators, as users import them: `from pyconvex.values import v, Value, Int64, ConvexError, undefined`."""
+"""Values and validators, as users import them."""
 
 from .int64 import Int64
 from .kinds import Value, undefined

@@ -27,13 +27,13 @@ _QUOTE_ESCAPES = {
 def display(value: object) -> str:
     """`value` as a log line shows it: `'a'`, `42`, `null`, `5n` for Int64, `[ 'a', 42 ]`, `{ a: 1 }`.
 
-    An object that holds an array or object takes one line per field. Anything that is no Convex value is shown by its `repr`.
+    An object that holds an array or object takes one line per field. What is no Convex value is shown by its `repr`.
     """
     return _inspect(value, ())
 
 
 def display_in_error(value: object) -> str:
-    """`value` as error messages write it: `"a"`, `5.0`, `5n` for Int64, `["a", 5.0]`, `{a: null}`; cut when very long."""
+    """`value` as error messages write it: `"a"`, `5.0`, `5n` for Int64, `{a: [1.0, null]}`; cut when long."""
     text = ""
     for piece in _notation(value, _DEPTH_MAX):
         text += piece
@@ -106,7 +106,9 @@ def _notation(value: object, depth: int) -> Iterator[str]:
         yield "…"
     elif isinstance(value, Mapping):
         fields = cast("Mapping[object, object]", value)
-        yield from _listed("{", (chain(_notation_key(key), _notation(item, depth - 1)) for key, item in fields.items()), "}")
+        yield from _listed(
+            "{", (chain(_notation_key(key), _notation(item, depth - 1)) for key, item in fields.items()), "}"
+        )
     elif isinstance(value, list | tuple):
         elements = cast("Iterable[object]", value)
         yield from _listed("[", (_notation(element, depth - 1) for element in elements), "]")

@@ -4,7 +4,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from ..errors import DeveloperError
+from pyconvex.errors import DeveloperError
 
 INTERNAL_BYTES: Final = 16
 TABLE_NUMBER_MAX: Final = 2**32 - 1

@@ -2,14 +2,15 @@
 
 from typing import Final, TypeAlias, final
 
-from ..errors import DeveloperError
+from pyconvex.errors import DeveloperError
 
-Value: TypeAlias = None | bool | int | float | str | bytes | list["Value"] | dict[str, "Value"]
+Value: TypeAlias = bool | int | float | str | bytes | list["Value"] | dict[str, "Value"] | None
 """A value of Convex. A plain `int` and a `float` are both a float64; an int64 is an `Int64`, which is an `int`."""
 
 ARRAY_ELEMENTS_MAX: Final = 8192
 OBJECT_FIELDS_MAX: Final = 1024
 VALUE_DEPTH_MAX: Final = 64
+TOO_NESTED: Final = "Value is too nested"
 DOCUMENT_DEPTH_MAX: Final = 16
 DOCUMENT_BYTES_MAX: Final = 2**20
 EXACT_INT_MAX: Final = 2**53
@@ -39,7 +40,7 @@ class Undefined:
 
 
 undefined: Final = Undefined()
-"""A field that is not there. In `ctx.db.patch` it removes the field; in an index range it matches documents without it."""
+"""A field that is not there: `ctx.db.patch` removes it, an index range matches the documents without it."""
 
 
 class InvalidValue(DeveloperError, TypeError):

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from ..errors import DeveloperError
+from pyconvex.errors import DeveloperError
+
 from .display import display_in_error, display_path
 from .kinds import Value
 
@@ -43,9 +44,46 @@ def field_step(name: str) -> str:
 
 
 def no_match(value: Value, validator: str, *, hint: str | None = None) -> Mismatch:
-    tail = f"\n{hint}" if hint else ""
+    advice = f"\nHint: {hint}" if hint else ""
     return Mismatch(
         lambda where: (
-            f"Value does not match validator.\n{where}\nValue: {display_in_error(value)}\nValidator: {validator}{tail}"
+            f"Value does not match validator.\n{where}\n"
+            f"Value: {display_in_error(value)}\nValidator: {validator}{advice}"
+        )
+    )
+
+
+def missing_field(name: str, fields: dict[str, Value], validator: str) -> Mismatch:
+    return Mismatch(
+        lambda where: (
+            f"Object is missing the required field `{name}`. "
+            f"Consider wrapping the field validator in `v.optional(...)` if this is expected.\n{where}\n"
+            f"Object: {display_in_error(fields)}\nValidator: {validator}"
+        )
+    )
+
+
+def extra_field(name: str, fields: dict[str, Value], validator: str) -> Mismatch:
+    return Mismatch(
+        lambda where: (
+            f"Object contains extra field `{name}` that is not in the validator.\n{where}\n"
+            f"Object: {display_in_error(fields)}\nValidator: {validator}"
+        )
+    )
+
+
+# Convex puts the path of these two right behind the sentence.
+
+
+def other_literal(value: Value, validator: str) -> Mismatch:
+    return Mismatch(lambda where: f"`{display_in_error(value)}` does not match literal validator `{validator}`.{where}")
+
+
+def other_table(id: str, table: str, validator: str) -> Mismatch:
+    kind = "system table" if table.startswith("_") else "table"
+    return Mismatch(
+        lambda where: (
+            f'Found ID "{id}" from {kind} `{table}`, '
+            f"which does not match the table name in validator `{validator}`.{where}"
         )
     )

@@ -27,7 +27,7 @@ legal_keys: Final = LegalKeys()
 
 
 def is_identifier(name: str) -> bool:
-    """Whether `name` may name a table, an index, a function or a field of a document (underscores in front included)."""
+    """Whether `name` may name a table, an index, a function or a field of a document (`_id` is one too)."""
     return _IDENTIFIER.fullmatch(name) is not None
 
 
@@ -36,7 +36,7 @@ def key_problem(key: object) -> str | None:
     if not isinstance(key, str):
         return f"Object keys must be strings, not {type(key).__name__}: {key!r}"
     if len(key) > KEY_LENGTH_MAX:
-        return f"Field name is {len(key)} characters long, which is more than the maximum of {KEY_LENGTH_MAX}: {key[:40]!r}…"
+        return f"Field name {key[:40]!r}… has {len(key)} characters, more than the maximum of {KEY_LENGTH_MAX}"
     if key.startswith("$"):
         return f"Field name {key!r} starts with '$', which is reserved"
     if not key.isascii() or not key.isprintable():

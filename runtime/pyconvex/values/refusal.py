@@ -1,7 +1,11 @@
 """How the walkers over values say what is wrong and where: raised deep inside, given its path on the way out."""
 
+from typing import Final
+
 from .display import display_in_error, display_path
 from .kinds import InvalidValue
+
+PATH_CHARACTERS_MAX: Final = 500
 
 
 class Refusal(Exception):
@@ -23,5 +27,6 @@ class Refusal(Exception):
         where = ""
         if self.steps:
             path = display_path(reversed(self.steps))
+            path = path if len(path) <= PATH_CHARACTERS_MAX else path[:PATH_CHARACTERS_MAX] + "…"
             where = f" (present at path {path} in original object {display_in_error(original)})"
         return InvalidValue(f"{self.problem}{where}", hint=self.hint)

@@ -10,6 +10,7 @@ from .kinds import (
     ARRAY_ELEMENTS_MAX,
     EXACT_INT_MAX,
     OBJECT_FIELDS_MAX,
+    TOO_NESTED,
     VALUE_DEPTH_MAX,
     InvalidValue,
     Undefined,
@@ -91,7 +92,7 @@ def _convert(value: object, depth: int) -> Value:
 
 def _convert_object(value: Mapping[object, object], depth: int) -> Value:
     if depth == 0:
-        raise Refusal("Value is too nested")
+        raise Refusal(TOO_NESTED)
     fields: dict[str, Value] = {}
     for key, item in value.items():
         name = key if type(key) is str and key in legal_keys else _checked_key(key)
@@ -110,7 +111,7 @@ def _convert_object(value: Mapping[object, object], depth: int) -> Value:
 
 def _convert_array(value: list[object] | tuple[object, ...], depth: int) -> Value:
     if depth == 0:
-        raise Refusal("Value is too nested")
+        raise Refusal(TOO_NESTED)
     if len(value) > ARRAY_ELEMENTS_MAX:
         raise Refusal(f"Array length is too long ({len(value)} > maximum length {ARRAY_ELEMENTS_MAX})")
     elements: list[Value] = []
@@ -137,7 +138,7 @@ def _convert_relative(value: object, depth: int) -> Value:
         case str():
             return _checked_text(str.__str__(value))
         case bytes() | bytearray() | memoryview():
-            return bytes(value)
+            return bytes(cast(bytes, value))
         case Mapping():
             return _convert_object(cast("Mapping[object, object]", value), depth)
         case list() | tuple():
@@ -145,7 +146,9 @@ def _convert_relative(value: object, depth: int) -> Value:
         case Undefined():
             raise Refusal("undefined is not a valid Convex value")
         case _:
-            raise Refusal(f"{display_object(value)} is not a supported Convex type", hint=_HINTS.get(type(value).__name__))
+            raise Refusal(
+                f"{display_object(value)} is not a supported Convex type", hint=_HINTS.get(type(value).__name__)
+            )
 
 
 def _checked_key(key: object) -> str:

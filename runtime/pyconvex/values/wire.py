@@ -13,7 +13,15 @@ from typing import Any, Final, TypeAlias, cast
 import msgspec
 
 from .int64 import Int64
-from .kinds import ARRAY_ELEMENTS_MAX, EXACT_INT_MAX, OBJECT_FIELDS_MAX, VALUE_DEPTH_MAX, InvalidValue, Value
+from .kinds import (
+    ARRAY_ELEMENTS_MAX,
+    EXACT_INT_MAX,
+    OBJECT_FIELDS_MAX,
+    TOO_NESTED,
+    VALUE_DEPTH_MAX,
+    InvalidValue,
+    Value,
+)
 from .names import legal_keys
 from .refusal import Refusal
 
@@ -30,6 +38,11 @@ def encode(value: Value) -> bytes:
     return _to_json(_encoded(value))
 
 
+def encodable(value: Value) -> object:
+    """What `encode` turns into text, for JSON that holds more than the value."""
+    return _encoded(value)
+
+
 def encode_clean(value: Value) -> bytes:
     """The form `json` of the HTTP API: Int64 as decimal text, bytes as base64 text, NaN and Infinity as texts."""
     return _to_json(_clean(value))
@@ -41,7 +54,7 @@ def encode_export(value: Value) -> bytes:
 
 
 def dump(value: Value) -> bytes:
-    """The form documents are stored in: as `encode`, but `3` stays `3`, so that `load` gives back the same Python value."""
+    """The form documents are stored in: as `encode`, but `3` stays `3`, so that `load` gives back what was put in."""
     return _to_json(_stored(value))
 
 
@@ -64,7 +77,7 @@ def decode(text: bytes | str) -> Value:
     try:
         parsed: object = _from_json(text)
     except RecursionError:
-        raise InvalidValue("Value is too nested") from None
+        raise InvalidValue(TOO_NESTED) from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise InvalidValue(f"not valid JSON: {error}") from None
     return decode_object(parsed)
@@ -196,7 +209,7 @@ def _decoded_object(parsed: dict[object, object], depth: int) -> Value:
         if special := _SPECIAL_FORMS.get(key):
             return special(item)
     if depth == 0:
-        raise Refusal("Value is too nested")
+        raise Refusal(TOO_NESTED)
     if len(parsed) > OBJECT_FIELDS_MAX:
         raise Refusal(f"Object has too many fields ({len(parsed)} > maximum number {OBJECT_FIELDS_MAX})")
     fields: dict[str, Value] = {}
@@ -216,7 +229,7 @@ def _decoded_object(parsed: dict[object, object], depth: int) -> Value:
 
 def _decoded_array(parsed: list[object], depth: int) -> Value:
     if depth == 0:
-        raise Refusal("Value is too nested")
+        raise Refusal(TOO_NESTED)
     if len(parsed) > ARRAY_ELEMENTS_MAX:
         raise Refusal(f"Array length is too long ({len(parsed)} > maximum length {ARRAY_ELEMENTS_MAX})")
     elements: list[Value] = []

@@ -103,9 +103,7 @@ class File(Blob):
 
     __slots__ = ("last_modified", "name")
 
-    def __init__(
-        self, parts: Sequence[Part], name: str, *, type: str = "", last_modified: int | None = None
-    ) -> None:
+    def __init__(self, parts: Sequence[Part], name: str, *, type: str = "", last_modified: int | None = None) -> None:
         super().__init__(parts, type=type)
         self.name = name
         self.last_modified = int(time.time() * 1000) if last_modified is None else last_modified
@@ -118,7 +116,7 @@ def _part_bytes(part: Part) -> Bytes:
         data = part.known()
         assert data is not None, "the caller has dealt with stored blobs"
         return data
-    if isinstance(part, bytes | bytearray | memoryview):
+    if isinstance(part, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
         return bytes(part)
     raise TypeError(f"A part of a Blob is str, bytes or a Blob, not {type(part).__name__}")
 

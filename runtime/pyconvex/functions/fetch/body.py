@@ -7,19 +7,17 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from ...errors import RequestRefused
+from pyconvex.errors import RequestRefused
+
 from .blob import Blob
 from .form_data import FormData, read_form_data
 from .headers import Headers
 from .url import URLSearchParams, well_formed
 
 Bytes: TypeAlias = bytes  # `bytes` is also a method below
-Chunk: TypeAlias = "str | bytes | bytearray | memoryview"
-BodyInit: TypeAlias = (
-    "str | bytes | bytearray | memoryview | Blob | FormData | URLSearchParams"
-    " | AsyncIterable[Chunk] | Iterator[Chunk] | None"
-)
-Content: TypeAlias = "bytes | AsyncIterator[bytes] | None"
+Chunk: TypeAlias = str | Bytes | bytearray | memoryview
+BodyInit: TypeAlias = Chunk | Blob | FormData | URLSearchParams | AsyncIterable[Chunk] | Iterator[Chunk] | None
+Content: TypeAlias = Bytes | AsyncIterator[Bytes] | None
 
 ALREADY_READ = "body stream already read: a body can be read once, so keep what the first read gave, or clone() before"
 
@@ -70,7 +68,7 @@ class Body:
 
     async def blob(self) -> Blob:
         """The body as a blob of its content type."""
-        return Blob([await self.bytes()], type=self.headers.get("content-type", ""))
+        return Blob([await self.bytes()], type=self.headers.get("content-type") or "")
 
     async def form_data(self) -> FormData:
         """The fields of `multipart/form-data` or `application/x-www-form-urlencoded`.
@@ -147,24 +145,29 @@ def extract(body: object) -> tuple[Content, str | None]:
     Raises:
         TypeError: no kind of body.
     """
-    if body is None:
-        return None, None
+    if body is None or type(body) is bytes:
+        return body, None
     if isinstance(body, str):
         return well_formed(body).encode(), "text/plain;charset=UTF-8"
     if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body), None
+        return bytes(cast("bytes", body)), None
     if isinstance(body, Blob):
-        known = body.known()
-        return (body.stream() if known is None else known), body.type or None
+        return _blob_content(body), body.type or None
     if isinstance(body, URLSearchParams):
         return str(body).encode(), "application/x-www-form-urlencoded;charset=UTF-8"
     if isinstance(body, FormData):
-        return body.encoded()
+        blob, content_type = body.encoded()
+        return _blob_content(blob), content_type
     if isinstance(body, AsyncIterable):
         return _from_async(cast("AsyncIterable[object]", body)), None
     if isinstance(body, Iterator):
         return _from_plain(cast("Iterator[object]", body)), None
     raise TypeError(_refusal(body))
+
+
+def _blob_content(blob: Blob) -> Content:
+    known = blob.known()
+    return blob.stream() if known is None else known
 
 
 def _refusal(body: object) -> str:
@@ -192,7 +195,7 @@ def _chunk(chunk: object) -> Bytes:
     if isinstance(chunk, str):
         return well_formed(chunk).encode()
     if isinstance(chunk, bytearray | memoryview):
-        return bytes(chunk)
+        return bytes(cast("bytearray", chunk))
     raise TypeError(f"A streamed body consists of str or bytes, but its iterator gave a {type(chunk).__name__}")
 
 

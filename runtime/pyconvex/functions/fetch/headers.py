@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias
+from functools import lru_cache
+from typing import TypeAlias, cast
 
 RawHeaders: TypeAlias = "Iterable[tuple[bytes, bytes]]"
 """Headers as ASGI has them: pairs of bytes."""
@@ -21,7 +22,7 @@ class Headers:
     by itself.
 
     Raises (all that take a name or a value):
-        TypeError: a name that is no HTTP token; a value with CR, LF or NUL, or beyond Latin-1; a pair of other than two.
+        TypeError: a name that is no HTTP token; a value with CR, LF or NUL, or beyond Latin-1; a pair that is none.
     """
 
     __slots__ = ("_pairs", "_raw")
@@ -31,9 +32,9 @@ class Headers:
         self._pairs: list[tuple[str, str]] = []
         if isinstance(init, Headers):
             self._pairs = list(init._list())
-        elif isinstance(init, Mapping):
-            for name, value in init.items():
-                self.append(name, value)
+        elif isinstance(init, dict | Mapping):
+            for name, value in cast("Mapping[str, object]", init).items():
+                self._pairs.append((_checked_name(name), _checked_value(name, value)))
         elif init is not None:
             self._append_pairs(init)
 
@@ -64,10 +65,16 @@ class Headers:
 
     def set(self, name: str, value: object) -> None:
         """Make `value` the only one of `name`, in the place of the first."""
-        pair = (_checked_name(name), _checked_value(name, value))
+        self.put(_checked_name(name), _checked_value(name, value))
+
+    def put(self, name: str, value: str) -> None:
+        """`set` for a lower-case name and a value that are known to be valid."""
         pairs = self._list()
-        at = next((index for index, (key, _) in enumerate(pairs) if key == pair[0]), len(pairs))
-        self._pairs = [*pairs[:at], pair, *(other for other in pairs[at:] if other[0] != pair[0])]
+        at = next((index for index, (key, _) in enumerate(pairs) if key == name), None) if pairs else None
+        if at is None:
+            pairs.append((name, value))
+        else:
+            self._pairs = [*pairs[:at], (name, value), *(pair for pair in pairs[at:] if pair[0] != name)]
 
     def append(self, name: str, value: object) -> None:
         self._list().append((_checked_name(name), _checked_value(name, value)))
@@ -139,6 +146,7 @@ class Headers:
             self.append(str(parts[0]), parts[1])
 
 
+@lru_cache(512)
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise TypeError(f"{name!r:.60} is not a valid header name")

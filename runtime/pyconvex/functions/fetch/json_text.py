@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
-from ...values import Int64, undefined
+from pyconvex.values import Int64, undefined
 
 _SIMPLE = frozenset({str, int, bool, type(None)})
 _DEPTH_MAX = 200
@@ -31,15 +31,15 @@ def json_text(data: object) -> bytes:
 
 def _is_simple(data: object) -> bool:
     """Whether `data` is made of nothing but what JSON has; it has no cycles, as it was just written."""
-    waiting: list[Any] = [data]
+    waiting: list[object] = [data]
     for value in waiting:
-        kind: type = type(value)
+        kind = type(value)
         if kind is dict:
-            waiting.extend(value.values())
+            waiting.extend(cast("dict[object, object]", value).values())
         elif kind is list or kind is tuple:
-            waiting.extend(value)
+            waiting.extend(cast("list[object]", value))
         elif kind is float:
-            if not math.isfinite(value):
+            if not math.isfinite(cast("float", value)):
                 return False
         elif kind not in _SIMPLE:
             return False
@@ -59,7 +59,9 @@ def _look(value: object, path: str, depth: int) -> None:
     if isinstance(value, Mapping):
         for key, item in cast("Mapping[object, object]", value).items():
             if not isinstance(key, str | int | float):
-                raise TypeError(f"The data is not JSON serializable: the key {key!r:.40} is no text{path and f' (at {path})'}")
+                raise TypeError(
+                    f"The data is not JSON serializable: the key {key!r:.40} is no text{path and f' (at {path})'}"
+                )
             _look(item, f"{path}.{key}", depth + 1)
     elif isinstance(value, list | tuple | set | frozenset):
         for index, item in enumerate(cast("Iterable[object]", value)):

@@ -57,7 +57,7 @@ class Request(Body):
             raise TypeError("Request with GET/HEAD method cannot have body.")
         self._content, content_type = extract(body)
         if content_type and "content-type" not in self.headers:
-            self.headers.set("content-type", content_type)
+            self.headers.put("content-type", content_type)
 
     @classmethod
     def incoming(

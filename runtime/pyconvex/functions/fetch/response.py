@@ -57,10 +57,10 @@ class Response(Body):
         if self._status in _NO_BODY:
             raise TypeError(f"A response with status {self._status} cannot have a body: pass None")
         self._content, content_type = extract(body)
-        if isinstance(body, FormData):  # its boundary is in the type, so an author's own type would be wrong
-            self.headers.set("content-type", content_type)
-        elif content_type and not isinstance(body, URLSearchParams) and "content-type" not in self.headers:
-            self.headers.set("content-type", content_type)
+        if content_type is None or isinstance(body, URLSearchParams):
+            return
+        if isinstance(body, FormData) or "content-type" not in self.headers:
+            self.headers.put("content-type", content_type)  # a form's type has its boundary, so it replaces others
 
     @staticmethod
     def redirect(url: str | URL, status: int = 302) -> "Response":
@@ -123,7 +123,7 @@ def _made_from_json(data: object, *, status: int = 200, status_text: str = "", h
         ValueError: a status out of range.
     """
     response = Response(json_text(data), status=status, status_text=status_text, headers=headers)
-    response.headers.set("content-type", "application/json")
+    response.headers.put("content-type", "application/json")
     return response
 
 

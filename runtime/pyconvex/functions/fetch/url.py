@@ -1,7 +1,7 @@
 """`URL` and `URLSearchParams` as browsers have them (https://url.spec.whatwg.org)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
 import ada_url
@@ -111,7 +111,7 @@ def _pairs_of(init: SearchParamsInit) -> list[tuple[str, str]]:
     if isinstance(init, URLSearchParams):
         return init.items()
     if isinstance(init, Mapping):
-        return [(name, str(value)) for name, value in init.items()]
+        return [(str(name), str(value)) for name, value in cast("Mapping[str, object]", init).items()]
     pairs = [tuple(pair) for pair in init]
     if any(len(pair) != 2 for pair in pairs):
         raise TypeError("URLSearchParams takes pairs of a name and a value")

@@ -1,0 +1,1 @@
+"""One module per command. Each imports at its top only what parsing needs."""

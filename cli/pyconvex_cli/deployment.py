@@ -1,0 +1,227 @@
+"""One way to reach a deployment, for every command that needs one.
+
+A running one is asked over HTTP; one that is not running is opened in this process, without ports, and asked the same
+requests through its ASGI application. What the commands send and get is the admin API either way.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlencode, urlsplit
+
+import typer
+from pyconvex import __version__
+from pyconvex.errors import PyconvexError
+from pyconvex_cli.project import find_project, project_settings
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+    from pyconvex.host import Host
+
+CLIENT = f"pyconvex-cli-{__version__}"
+
+
+class Unreachable(PyconvexError):
+    """Nobody answers at the deployment's address (exit code 1)."""
+
+
+class Refused(PyconvexError):
+    """The deployment answered, and the answer is no. `code` is the deployment's own."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        hint = "check --admin-key; `pyconvex admin-key` prints a project's own" if status in (401, 403) else None
+        super().__init__(code, message, hint=hint)
+        self.status = status
+
+
+class Deployment(Protocol):
+    """A deployment that can be asked. Both methods raise `Unreachable` and `Refused`."""
+
+    name: str
+    """Where it is, for people."""
+    live: bool
+    """Whether it goes on without this process."""
+
+    def get(self, path: str, **query: str | float) -> Any:
+        """The JSON answer to `GET path?query`."""
+        ...
+
+    def post(self, path: str, body: object, *, acting_as: str = "") -> Any:
+        """The JSON answer to `POST path`. `acting_as` is appended to the admin key, for `run --identity`."""
+        ...
+
+
+@dataclass(slots=True)
+class Remote:
+    """A deployment that runs in a process of its own."""
+
+    url: str
+    admin_key: str
+    timeout: float = 90.0
+    """Above the 60 seconds that the server keeps a reader of the log waiting."""
+    live: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.url
+
+    def get(self, path: str, **query: str | float) -> Any:
+        return self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, "")
+
+    def post(self, path: str, body: object, *, acting_as: str = "") -> Any:
+        return self._send("POST", path, json.dumps(body).encode(), acting_as)
+
+    def _send(self, method: str, target: str, body: bytes | None, acting_as: str) -> Any:
+        from http.client import HTTPException
+
+        connection = self._connection()
+        try:
+            connection.request(method, target, body, _headers(self.admin_key + acting_as))
+            response = connection.getresponse()
+            return _answer(response.status, response.read())
+        except (OSError, HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise Unreachable("Unreachable", f"the deployment at {self.url} does not answer: {reason}") from None
+        finally:
+            connection.close()
+
+    def _connection(self) -> "HTTPConnection":
+        from http.client import HTTPConnection, HTTPSConnection
+
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise typer.BadParameter(f"{self.url!r} is not an http:// or https:// address")
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        return kind(parts.hostname, parts.port, timeout=self.timeout)
+
+
+@dataclass(slots=True)
+class Embedded:
+    """A deployment opened in this process, for as long as one command needs it."""
+
+    host: "Host"
+    runner: asyncio.Runner
+    name: str = "this project, which is not running"
+    live: bool = False
+
+    def get(self, path: str, **query: str | float) -> Any:
+        return self.runner.run(self._send("GET", path, urlencode(query).encode(), b"", ""))
+
+    def post(self, path: str, body: object, *, acting_as: str = "") -> Any:
+        return self.runner.run(self._send("POST", path, b"", json.dumps(body).encode(), acting_as))
+
+    async def _send(self, method: str, path: str, query: bytes, body: bytes, acting_as: str) -> Any:
+        headers = _headers(self.host.admin_key + acting_as)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "server": ("pyconvex", 0),
+            "client": None,
+        }
+        requests: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+        answers: list[Mapping[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return requests.pop() if requests else await asyncio.get_running_loop().create_future()
+
+        async def send(message: Mapping[str, Any]) -> None:
+            answers.append(message)
+
+        await self.host.app(scope, receive, send)
+        return _answer(answers[0]["status"], b"".join(message.get("body", b"") for message in answers[1:]))
+
+
+@contextmanager
+def reach(
+    ctx: typer.Context, url: str | None, admin_key: str | None, *, load: bool = False
+) -> Iterator[Deployment]:
+    """The deployment a command is about: the one at `url`, else this project's.
+
+    With `load`, one that is not running has its functions loaded first.
+
+    Raises `NoProject`, `BadSetting`, `LoadFailed`, `StartFailed`.
+    """
+    if url is None and admin_key is None:
+        url, admin_key = _from_env_local()
+    if url is not None:
+        if not admin_key:
+            raise typer.BadParameter("--url needs --admin-key too (or CONVEX_SELF_HOSTED_ADMIN_KEY)")
+        yield Remote(url.rstrip("/"), admin_key)
+        return
+    project = find_project()
+    settings = project_settings(ctx, project)
+    data = project / settings.data
+    running = _running(data)
+    if running is not None:
+        yield Remote(running, _key(data))
+        return
+    from pyconvex.host import Host, HostOptions
+
+    with asyncio.Runner() as runner:
+        closing = AsyncExitStack()
+        host = runner.run(closing.enter_async_context(Host.open(HostOptions.from_settings(project, settings))))
+        try:
+            if load:
+                runner.run(host.reload())
+            yield Embedded(host, runner)
+        finally:
+            runner.run(closing.aclose())
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"Authorization": f"Convex {key}", "Content-Type": "application/json", "Convex-Client": CLIENT}
+
+
+def _answer(status: int, body: bytes) -> Any:
+    try:
+        answer = json.loads(body) if body else None
+    except ValueError:
+        raise Refused(status, "NotConvex", f"the answer ({status}) is not one of a Convex deployment") from None
+    if status == 200:
+        return answer
+    if isinstance(answer, dict) and "code" in answer:
+        raise Refused(status, str(answer["code"]), str(answer.get("message", "")))
+    raise Refused(status, "NotConvex", f"the answer ({status}) is not one of a Convex deployment")
+
+
+def _from_env_local() -> tuple[str | None, str | None]:
+    """CONVEX_SELF_HOSTED_URL and its key from the project's .env.local, as Convex's own tools read them."""
+    path = Path(".env.local")
+    try:
+        if b"CONVEX_SELF_HOSTED_URL" not in path.read_bytes():
+            return None, None
+    except OSError:
+        return None, None
+    from dotenv import dotenv_values
+
+    values = dotenv_values(path)
+    return values.get("CONVEX_SELF_HOSTED_URL"), values.get("CONVEX_SELF_HOSTED_ADMIN_KEY")
+
+
+def _running(data: Path) -> str | None:
+    """The address of the server of the deployment in `data`, if it has one that lives."""
+    if not (data / "server.json").exists():
+        return None
+    from pyconvex.host.lock import running_server
+
+    running = running_server(data)
+    return running.url if running else None
+
+
+def _key(data: Path) -> str:
+    try:
+        return (data / "admin_key").read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise PyconvexError("NoAdminKey", f"cannot read {data / 'admin_key'}: {error.strerror}") from None

@@ -1,0 +1,50 @@
+"""Single keys from the terminal, without blocking the event loop and without Enter."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+if sys.platform == "win32":
+
+    @contextlib.contextmanager
+    def listening(press: Callable[[str], None]) -> Iterator[None]:
+        """Keys are not read on Windows."""
+        yield
+
+else:
+    import termios
+    import tty
+
+    @contextlib.contextmanager
+    def listening(press: Callable[[str], None]) -> Iterator[None]:
+        """Calls `press` with each key typed while the block runs; Ctrl-C stays a signal.
+
+        Does nothing in the background of a shell, where reading would stop the process.
+        """
+        descriptor = sys.stdin.fileno()
+        try:
+            if os.tcgetpgrp(descriptor) != os.getpgrp():
+                yield
+                return
+            before = termios.tcgetattr(descriptor)
+            tty.setcbreak(descriptor, termios.TCSANOW)
+        except (OSError, termios.error):
+            yield
+            return
+        loop = asyncio.get_running_loop()
+
+        def read() -> None:
+            typed = os.read(descriptor, 64)
+            if not typed:  # the terminal is gone
+                loop.remove_reader(descriptor)
+            for key in typed.decode("utf-8", "replace"):
+                press(key)
+
+        loop.add_reader(descriptor, read)
+        try:
+            yield
+        finally:
+            loop.remove_reader(descriptor)
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

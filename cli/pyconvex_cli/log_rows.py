@@ -1,0 +1,194 @@
+"""Rows of the log: entries in, finished lines out. `pyconvex dev` and `pyconvex logs` look the same because of this."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyconvex.engine.logs import Completion, LogEntry, LogLine, Progress
+from pyconvex.errors import Place
+from pyconvex_cli.console import Paint, Terminal, harmless
+from pyconvex_cli.problems import place_lines
+from pyconvex_cli.wording import clock, duration
+
+if TYPE_CHECKING:
+    from pyconvex.loading.excerpt import Excerpt
+
+KINDS = {"Query": "query", "Mutation": "mutation", "Action": "action", "HttpAction": "HTTP"}
+_NAME_MIN, _NAME_MAX = 18, 44
+_LEFT = 8 + 2 + 12 + 1
+_RIGHT = 1 + 6 + 1 + 8
+_DEPTH_MAX = 2
+_ERROR_FRAME = re.compile(r"\s+at (?P<name>.+) \((?:\.\./)?(?P<file>[^()]+?):(?P<line>\d+)\)")
+_LEVEL_STYLES = {"WARN": "warn", "ERROR": "bad", "DEBUG": "muted"}
+
+
+def no_excerpt(place: Place) -> None:
+    """For readers that do not have the sources at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the columns are. The name column fits the app's own functions and routes, within what the terminal has."""
+
+    name_width: int
+    width: int
+    paint: Paint
+    excerpt: "Callable[[Place], Excerpt | None]" = no_excerpt
+
+    @classmethod
+    def fitting(
+        cls,
+        names: Iterable[str],
+        terminal: Terminal,
+        excerpt: "Callable[[Place], Excerpt | None]" = no_excerpt,
+    ) -> "Layout":
+        """A layout for these names (`messages:list`, `GET /getMessagesByAuthor`) on this terminal."""
+        longest = max(map(len, names), default=0)
+        room = min(terminal.width - _LEFT - _RIGHT, _NAME_MAX)
+        return cls(max(min(longest, room), _NAME_MIN), terminal.width, terminal.paint, excerpt)
+
+    def header(self) -> str:
+        """The line above the first row."""
+        name = "Function / route".ljust(self.name_width)
+        return self.paint("muted", f"{'Time':<8}  {'Kind':<12} {name} {'Status':<6} {'Took':>8}   Log")
+
+
+def request_lines(entries: Sequence[LogEntry], layout: Layout) -> Iterator[str]:
+    """The rows of one request: the call that came from outside, and below it what that one called.
+
+    An error that climbs from a called function to its caller is told once.
+    """
+    told: set[str] = set()
+    ids = {entry.execution_id for entry in entries if isinstance(entry, Completion)}
+    for entry in entries:
+        parent = entry.parent_execution_id if isinstance(entry, Completion) else None
+        if isinstance(entry, Completion) and parent not in ids:
+            yield from _execution(entry, entries, layout, 0 if parent is None else 1, told)
+        elif isinstance(entry, Progress) and entry.execution_id not in ids:
+            yield from _lines(entry.log_lines, layout)
+
+
+def _execution(
+    entry: Completion, entries: Sequence[LogEntry], layout: Layout, depth: int, told: set[str]
+) -> Iterator[str]:
+    yield _row(entry, layout, depth)
+    yield from _lines(entry.log_lines, layout)
+    for inner in sorted(entries, key=_begun):
+        if isinstance(inner, Completion):
+            if inner.parent_execution_id == entry.execution_id:
+                yield from _execution(inner, entries, layout, depth + 1, told)
+        elif inner.execution_id == entry.execution_id:
+            yield from _lines(inner.log_lines, layout)
+    if entry.error is not None and _summary(entry.error) not in told:
+        told.add(_summary(entry.error))
+        yield from _error(entry.error, layout)
+
+
+def _begun(entry: LogEntry) -> float:
+    if isinstance(entry, Completion):
+        return entry.execution_timestamp
+    return entry.log_lines[0].timestamp / 1000 if entry.log_lines else entry.timestamp
+
+
+def _row(entry: Completion, layout: Layout, depth: int) -> str:
+    paint = layout.paint
+    kind = "  " * min(depth, _DEPTH_MAX) + KINDS.get(entry.udf_type, entry.udf_type)
+    name = _fitted(harmless(entry.request or entry.identifier), layout)
+    word, style = _status(entry)
+    took = duration(entry.execution_time)
+    start = f"{paint('muted', clock(entry.timestamp))}  {paint('name', kind)}{' ' * (12 - len(kind))} {name}"
+    row = f"{start} {paint(style, word)}{' ' * (6 - len(word))} {took:>8}"
+    note = harmless(entry.note or _usage(entry))
+    if not note:
+        return row
+    if _LEFT + max(len(name), layout.name_width) + _RIGHT + 3 + len(note) <= layout.width:
+        return f"{row}   {paint('muted', note)}"
+    return f"{row}\n{' ' * _LEFT}{paint('muted', '│')} {paint('muted', note)}"
+
+
+def _fitted(name: str, layout: Layout) -> str:
+    room = layout.width - _LEFT - _RIGHT
+    if len(name) > max(room, layout.name_width):
+        name = name[: max(room, layout.name_width) - 1] + "…"
+    return name.ljust(layout.name_width)
+
+
+def _status(entry: Completion) -> tuple[str, str]:
+    if entry.status is not None:
+        style = "good" if entry.status < 300 else "name" if entry.status < 400 else "warn"
+        return str(entry.status), style if entry.status < 500 else "bad"
+    if entry.error is not None:
+        return "error", "bad"
+    return ("cached", "good") if entry.cached_result else ("ok", "good")
+
+
+def _usage(entry: Completion) -> str:
+    usage = entry.usage_stats
+    parts = ((usage.database_read_documents, "read"), (usage.database_write_documents, "written"))
+    return ", ".join(f"{count} {what}" for count, what in parts if count) if entry.udf_type != "HttpAction" else ""
+
+
+def _lines(lines: Iterable[LogLine], layout: Layout) -> Iterator[str]:
+    for line in lines:
+        level = line.level.value
+        style = _LEVEL_STYLES.get(level, "")
+        mark = f"{layout.paint(style or 'muted', level)} " if level != "LOG" else ""
+        first, *rest = harmless(line.shown()).splitlines() or [""]
+        yield _below(layout, mark + (layout.paint(style, first) if style else first), clock(line.timestamp / 1000))
+        for more in rest:
+            yield _below(layout, layout.paint(style, more) if style else more)
+
+
+def _below(layout: Layout, text: str, time: str = "") -> str:
+    return f"{layout.paint('muted', f'{time:<8}')}{' ' * (_LEFT - 8)}{layout.paint('muted', '│')} {text}".rstrip()
+
+
+def _summary(error: str) -> str:
+    return error.partition("\n    at ")[0].strip()
+
+
+def _error(error: str, layout: Layout) -> Iterator[str]:
+    lines = harmless(_summary(error)).removeprefix("Uncaught ").splitlines()
+    for number, line in enumerate(lines or ["unknown error"]):
+        yield _below(layout, layout.paint("loud" if number == 0 else "bad", line))
+    frames = list(_ERROR_FRAME.finditer(error))
+    for number, frame in enumerate(frames):
+        place = Place(frame["file"], int(frame["line"]))
+        where = f"at {frame['name']} ({place})"
+        yield _below(layout, f"  {layout.paint('muted', where)}")
+        found = layout.excerpt(place) if number == 0 else None
+        for line in list(place_lines(place, found, layout.paint))[1:]:
+            yield _below(layout, line)
+
+
+class Gatherer:
+    """Puts the entries of one request together, because a caller's entry comes after those of what it called.
+
+    A pure state machine: `add` and `overdue` answer with the requests that are ready to be shown.
+    """
+
+    HOLD_SECONDS = 0.4
+    """A request that takes longer is shown as it goes."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[float, list[LogEntry]]] = {}
+
+    def add(self, entry: LogEntry, now: float) -> list[LogEntry]:
+        """Takes one entry; answers with its request's entries when that is complete, else with nothing."""
+        is_last = isinstance(entry, Completion) and entry.parent_execution_id is None
+        if is_last and entry.request_id not in self._open:
+            return [entry]
+        _, gathered = self._open.setdefault(entry.request_id, (now, []))
+        gathered.append(entry)
+        return self._open.pop(entry.request_id)[1] if is_last else []
+
+    def overdue(self, now: float) -> list[list[LogEntry]]:
+        """What has been held long enough; to be shown although its request goes on."""
+        late = [id for id, (since, _) in self._open.items() if now - since >= self.HOLD_SECONDS]
+        return [self._open.pop(id)[1] for id in late]
+
+    @property
+    def holds(self) -> bool:
+        """Whether `overdue` has to be asked again later."""
+        return bool(self._open)

@@ -1,0 +1,117 @@
+"""One function within a call of a FunctionLoop: what it started, what is ready to run, and how it ended."""
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from pyconvex.engine import foreign
+
+T = TypeVar("T")
+
+
+class Level:
+    """The call itself (`outer` is None), or a `run_query` or `run_mutation` nested in it."""
+
+    __slots__ = ("ended", "exit", "failures", "futures", "loop", "main", "nested", "outer", "ready", "result", "swept")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop | None = None,
+        outer: "Level | None" = None,
+        result: "asyncio.Future[Any] | None" = None,
+    ) -> None:
+        self.loop = loop
+        self.outer = outer
+        self.result = result
+        """What the outer level awaits."""
+        self.main: asyncio.Task[Any]
+        self.ready: deque[asyncio.Handle] = deque()
+        self.nested: deque[Level] = deque()
+        """Spawned and not entered yet."""
+        self.futures: list[asyncio.Future[Any]] = []
+        """Everything that may be left over, or fail unseen."""
+        self.failures: list[BaseException] = []
+        """Errors that no code of the user can see any more."""
+        self.exit: BaseException | None = None
+        """A SystemExit or KeyboardInterrupt, from whichever task."""
+        self.ended = False
+        self.swept = False
+        """What was left over has been cancelled."""
+
+    def has_failed(self) -> bool:
+        return self.exit is not None or self.main.cancelled() or self.main.exception() is not None
+
+    def failure(self) -> Exception | None:
+        """What the function failed with: its own error, else one that nobody saw."""
+        error = self.exit or error_of(self.main) or next(self._unseen(), None)
+        if error is None:
+            return None
+        self.forget_failures()
+        return foreign.surface(error)
+
+    def answer(self) -> None:
+        """Hand the outcome to the outer level."""
+        failure = self.failure()
+        if self.result is None or self.result.done():
+            return
+        if failure is None:
+            self.result.set_result(self.main.result())
+        else:
+            self.result.set_exception(failure)
+
+    def pending(self) -> list["asyncio.Future[Any]"]:
+        return [future for future in self.futures if not future.done()]
+
+    def forget_failures(self) -> None:
+        """Mark them as seen: asyncio reports the others when they are freed, which may be to a call that goes on."""
+        for future in self.futures:
+            if future.done() and not future.cancelled():
+                future.exception()
+
+    def _unseen(self) -> Iterator[BaseException]:
+        yield from self.failures
+        for future in self.futures:
+            unseen = future._log_traceback  # pyright: ignore[reportPrivateUsage]  # where asyncio keeps it
+            error = error_of(future) if unseen else None
+            if error is not None:
+                yield error
+
+
+current_level: contextvars.ContextVar[Level | None] = contextvars.ContextVar("pyconvex_level", default=None)
+"""The nested level that a context belongs to; None at the top."""
+
+
+def error_of(future: "asyncio.Future[Any]") -> BaseException | None:
+    """What a finished future ended with, a cancellation too; with its traceback."""
+    if not future.cancelled():
+        return future.exception()
+    try:
+        future.result()
+    except asyncio.CancelledError as cancelled:
+        return cancelled
+
+
+def hand_over(call: "asyncio.Future[T]", twin: "asyncio.Future[T]", level: Level, *, write: bool) -> None:
+    """Settle `twin` as `call` ended. A failed write counts even when its twin was cancelled."""
+    error = None if call.cancelled() else call.exception()
+    if twin.done():
+        if error is not None and write:
+            level.failures.append(error)
+    elif call.cancelled():
+        twin.cancel()
+    elif error is not None:
+        level.futures.append(twin)
+        twin.set_exception(error)
+    else:
+        twin.set_result(call.result())
+
+
+def close_coroutine(future: "asyncio.Future[Any]") -> None:
+    """End a task that has swallowed its cancellation, so that nothing of it is left to run when it is freed."""
+    if isinstance(future, asyncio.Task):
+        future._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]  # as asyncio itself does
+        with suppress(BaseException):
+            future.get_coro().close()

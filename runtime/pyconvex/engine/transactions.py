@@ -1,0 +1,251 @@
+"""Queries and mutations while they run, and the functions they call inside their own transaction.
+
+https://docs.convex.dev/functions/mutation-functions#transactions
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+from contextvars import Context
+from types import CodeType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import DeveloperError
+from ..functions.function import Function, Kind
+from .answers import Answer, Pending, TurnTaking
+from .boundary import accept_arguments, accept_result, check_kind, shown_path
+from .context import MutationCtx, QueryCtx
+from .execution import Execution, current
+from .failures import user_file
+from .function_loop import FunctionLoop, trusted
+from .logs import Level
+from .paths import find_function
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from ..store.transaction import Transaction
+    from ..values.value import Value
+
+T = TypeVar("T")
+
+
+async def run_query(execution: Execution, function: Function, arguments: dict[str, Value]) -> tuple[Value, int]:
+    """Runs a query on a snapshot of its own; answers its result and the snapshot's timestamp (ns)."""
+    services = execution.services
+    async with services.store.snapshot() as transaction:
+        value = await _drive(execution, function, transaction, arguments, services.limits.query_seconds)
+        return value, transaction.ts
+
+
+async def run_mutation(execution: Execution, function: Function, given: object) -> tuple[Value, int]:
+    """Runs a mutation until it is committed; answers its result and the commit's timestamp (ns).
+
+    The store may run it several times. Each attempt starts from `given`, as the one before may have changed its arguments.
+    """
+    services = execution.services
+    attempts = 0
+
+    async def attempt(transaction: Transaction) -> Value:
+        nonlocal attempts
+        if attempts:
+            execution.restart()
+        attempts += 1
+        arguments = accept_arguments(execution, function, given, transaction.table_name)
+        return await _drive(execution, function, transaction, arguments, services.limits.mutation_seconds)
+
+    committed = await services.store.mutate(attempt)
+    for then in execution.after_commit:
+        await then()
+    return committed.value, committed.ts
+
+
+async def _drive(
+    execution: Execution, function: Function, transaction: Transaction, arguments: dict[str, Value], seconds: float
+) -> Value:
+    run = Run(execution, function, transaction, FunctionLoop(seconds))
+    transaction.pause = run.take_turn
+    execution.usage = transaction.usage
+    return await run.loop.run(run.invoke(arguments), context=_context_of(execution))
+
+
+def _context_of(execution: Execution) -> Context:
+    """An empty context but for the execution: a replay must not depend on what the caller had set."""
+    context = Context()
+    context.run(current.set, execution)
+    return context
+
+
+class Run:
+    """One query or mutation on its way through its handler; its `ctx` acts through this."""
+
+    __slots__ = ("execution", "function", "loop", "transaction")
+
+    def __init__(self, execution: Execution, function: Function, transaction: Transaction, loop: FunctionLoop) -> None:
+        self.execution = execution
+        self.function = function
+        self.transaction = transaction
+        self.loop = loop
+
+    async def invoke(self, arguments: dict[str, Value]) -> Value:
+        """The handler from its arguments to its validated result, with everything it forgot to await."""
+        execution = self.execution
+        ctx = QueryCtx(self) if self.function.kind is Kind.QUERY else MutationCtx(self)
+        try:
+            result = self.function.handler(ctx, **arguments)
+            if hasattr(result, "__await__"):
+                result = await result
+            if execution.pending:
+                await self._settle()
+            accepted = accept_result(execution, self.function, result, self.transaction.table_name)
+            if execution.udf_path is None:
+                self._warn_near_limits()
+            return accepted
+        except Exception as error:
+            execution.raised = error
+            raise
+        finally:
+            execution.ended = True
+
+    def read(self, name: str, work: Coroutine[Any, Any, T]) -> Answer[T]:
+        """Does `work` now. `name` is what the user called, and the user is two frames up."""
+        self._check(work)
+        try:
+            with trusted():
+                waiting = work.send(None)
+        except StopIteration as stop:
+            turn = self.take_turn()
+            return Answer(stop.value) if turn is None else TurnTaking(stop.value, turn)
+        except Exception as error:
+            return self._pend(Pending(name, _caller(), error=error))
+        rest = self.loop.create_task(self._carry_on(work, waiting, write=False))
+        return self._pend(Pending(name, _caller(), future=rest))
+
+    def write(self, name: str, work: Coroutine[Any, Any, T]) -> Answer[T]:
+        """As `read`, for what must not be forgotten."""
+        self._check(work)
+        try:
+            with trusted():
+                waiting = work.send(None)
+        except StopIteration as stop:
+            return self._pend(Pending(name, _caller(), value=stop.value, turn=self.take_turn()))
+        except Exception as error:
+            return self._pend(Pending(name, _caller(), error=error))
+        rest = self.loop.create_task(self._carry_on(work, waiting, write=True))
+        return self._pend(Pending(name, _caller(), future=rest))
+
+    def call(self, name: str, kind: Kind, fn: object, arguments: dict[str, Any]) -> Answer[Any]:
+        """Runs another function inside this transaction, to its end before anything else here goes on."""
+        self.loop.limit.check()
+        self._check_alive()
+        try:
+            child = self._child(kind, find_function(self.execution.registry, fn))
+            accepted = accept_arguments(child.execution, child.function, arguments, self.transaction.table_name)
+        except Exception as error:
+            return self._pend(Pending(name, _caller(), error=error))
+        future = self.loop.spawn(self._run_child(child, accepted), context=_context_of(child.execution))
+        return self._pend(Pending(name, _caller(), future=future))
+
+    def take_turn(self) -> asyncio.Future[None] | None:
+        """What a long read waits for between two pages; None while there is no need."""
+        turn = self.loop.turn()
+        return None if turn is None else self.loop.adopt(turn)
+
+    def _child(self, kind: Kind, function: Function) -> Run:
+        execution = self.execution
+        if kind is Kind.MUTATION and execution.kind is Kind.QUERY:
+            raise DeveloperError("MutationInQuery", "Cannot call a Mutation function from a Query function")
+        check_kind(function, kind)
+        check_depth(execution)
+        child = execution.child(function.kind, shown_path(function.path))
+        return Run(child, function, self.transaction, self.loop)
+
+    async def _run_child(self, child: Run, arguments: dict[str, Value]) -> Value:
+        if child.function.kind is Kind.QUERY:
+            return await child.invoke(arguments)
+        with self.transaction.layer():
+            value = await child.invoke(arguments)
+        self.execution.after_commit += child.execution.after_commit
+        return value
+
+    def _check(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            self.loop.limit.check()
+            self._check_alive()
+        except BaseException:
+            work.close()
+            raise
+
+    def _check_alive(self) -> None:
+        if self.execution.ended:
+            raise DeveloperError(
+                "FunctionEnded",
+                f"`ctx` of {self.execution.identifier} was used after the function had ended.",
+                hint="Use each `ctx` only inside the call it was made for.",
+            )
+
+    def _pend(self, pending: Pending[T]) -> Pending[T]:
+        self.execution.pending.append(pending)
+        return pending
+
+    async def _carry_on(
+        self, work: Coroutine[Any, Any, T], waiting: asyncio.Future[Any] | None, *, write: bool
+    ) -> T:
+        """The rest of a call whose first step ended in a wait: for a store that answers later, or for a turn."""
+        try:
+            while True:
+                await self._settled(waiting, write)
+                with trusted():
+                    waiting = work.send(None)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            work.close()
+
+    async def _settled(self, waiting: asyncio.Future[Any] | None, write: bool) -> None:
+        """Waits for what `work` yielded, as a task would; the error of it is for `work` to see."""
+        if waiting is None:
+            await asyncio.sleep(0)
+            return
+        waiting._asyncio_future_blocking = False
+        twin = waiting if waiting.get_loop() is self.loop else self.loop.adopt(waiting, write=write)
+        with suppress(Exception):
+            await twin
+
+    async def _settle(self) -> None:
+        """Ends what was begun and never awaited, as Convex does: it happens, and its error is the function's."""
+        for pending in self.execution.pending:
+            if not pending.awaited:
+                if not pending.failed:
+                    self._warn_unawaited(pending)
+                await pending
+
+    def _warn_near_limits(self) -> None:
+        for line in (*self.transaction.usage.warnings(), *self.transaction.warnings):
+            self.execution.lines.add_system(Level.WARN, line, "warning:NearLimit")
+
+    def _warn_unawaited(self, pending: Pending[Any]) -> None:
+        shown = user_file(pending.file, str(self.execution.registry.root)) or "a library"
+        self.execution.lines.add_system(
+            Level.WARN,
+            f"`{pending.name}` at {shown}:{pending.line} was not awaited. It was done all the same; "
+            f"write `await {pending.name}(...)` to get its result and its errors where they belong.",
+            "warning:UnawaitedOperations",
+        )
+
+
+def check_depth(execution: Execution) -> None:
+    """Raises `DeveloperError` when `execution` may not call any further function."""
+    if execution.depth >= execution.services.limits.call_depth:
+        raise DeveloperError(
+            "CallDepthExceeded",
+            "Cross component call depth limit exceeded. Do you have an infinite loop in your app?",
+        )
+
+
+def _caller() -> tuple[CodeType, int]:
+    """Where the user called the method of `ctx` that called the method of `Run` that called this."""
+    frame = sys._getframe(3)  # pyright: ignore[reportPrivateUsage] - inspect.currentframe() would cost another call per step
+    return frame.f_code, frame.f_lineno

@@ -1,0 +1,245 @@
+"""One deployment in one process: its parts, its reloads, its serving."""
+
+import asyncio
+import gc
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .. import __version__
+from ..clock import Clock, SystemClock
+from ..engine.console import module_builtins
+from ..engine.environment import Environment, Urls
+from ..engine.log_store import LogStore
+from ..engine.logs import LogBook
+from ..engine.runner import Runner
+from ..engine.versions import Versions
+from ..errors import LoadFailed, Problem, Remedy, StartFailed
+from ..files.local import LocalFiles
+from ..http.app import App
+from ..http.deployment import Deployment
+from ..loading.changes import Changes, changes_between
+from ..loading.loader import Loaded, Loader
+from ..loading.registry import Registry, empty_registry
+from ..settings import Limits, Settings
+from ..store.sqlite import SqlitePersistence
+from ..store.store import SchemaChange, SchemaViolation, Store
+from .admin_key import admin_key, instance_name, new_admin_key
+from .lock import Running, announced, deployment_lock
+from .ports import Sockets, bind_sockets
+
+COLLECT_AFTER_SECONDS = 1.0
+"""How long after a reload the retired version's modules are collected, if nothing is running then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostOptions:
+    """What a deployment is made of.
+
+    `project` is the folder that holds everything; `functions` and `data` may be relative to it. With `memory` nothing
+    is kept on disk and no lock is taken. `redact` keeps error texts and log lines from clients.
+    """
+
+    project: Path
+    functions: Path = Path("convex")
+    data: Path = Path(".pyconvex")
+    memory: bool = False
+    redact: bool = False
+    limits: Limits = field(default_factory=Limits)
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def functions_folder(self) -> Path:
+        return self.project / self.functions
+
+    @property
+    def data_folder(self) -> Path:
+        return self.project / self.data
+
+    @classmethod
+    def from_settings(cls, project: Path, settings: Settings) -> "HostOptions":
+        return cls(
+            project=project, functions=Path(settings.functions), data=Path(settings.data), limits=settings.limits
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """A version that serves now, and what is different from the one before."""
+
+    registry: Registry
+    changes: Changes
+    schema: SchemaChange
+    warnings: tuple[Problem, ...]
+    generated: Mapping[str, str]
+    """Texts of `_generated` by file name, for writing to disk."""
+    outside: frozenset[Path]
+    """Files of the project outside the functions folder that were imported; they are not reloaded."""
+    took_ms: float
+
+
+class Host:
+    """A deployment that is open. Use `Host.open`."""
+
+    def __init__(self, options: HostOptions, deployment: Deployment) -> None:
+        self.options = options
+        self.deployment = deployment
+        self.app = App(deployment)
+        self.runner = deployment.runner
+        self.versions = deployment.versions
+        self.environment = deployment.environment
+        self.logs = deployment.logs
+        self.store = deployment.store
+        self.urls = deployment.urls
+        self.admin_key = deployment.admin_key
+        self._loader = _loader(options)
+        self._loading: asyncio.Task[Reloaded] | None = None
+        self._next: asyncio.Task[Reloaded] | None = None
+        self._collection: asyncio.TimerHandle | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, options: HostOptions) -> AsyncIterator["Host"]:
+        """Open the deployment for as long as the block runs. No functions are loaded yet.
+
+        Raises `StartFailed`: `DeploymentInUse` when another process has it, `DiskUnusable`.
+        """
+        async with AsyncExitStack() as closing:
+            host = cls(options, await _build(options, closing))
+            if not options.memory:
+                gc.freeze()  # what lives as long as the process need not be looked at after every reload
+            closing.push_async_callback(host._end)
+            yield host
+
+    @property
+    def registry(self) -> Registry:
+        """The version that serves now."""
+        return self.versions.current
+
+    async def reload(self) -> Reloaded:
+        """Load the functions folder and serve what it says from the next request on.
+
+        Calls in progress end on their version. Reloads run one after another, each from what is on disk when it
+        begins; those asked for while one waits for its turn are one.
+
+        Raises `LoadFailed` with every problem found; the version before goes on serving.
+        """
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._reload_after(self._loading))
+        return await asyncio.shield(self._next)
+
+    def bind(self, host: str = "127.0.0.1", port: int | None = None, site_port: int | None = None) -> Sockets:
+        """Bind this deployment's addresses (see `bind_sockets`), and remember the ports in its data folder."""
+        sockets = bind_sockets(host, port, site_port, remembered=self.options.data_folder / "ports.json")
+        self._use(sockets)
+        return sockets
+
+    async def serve(self, sockets: Sockets, shutdown: asyncio.Event) -> None:
+        """Serve on `sockets` until `shutdown` is set; `.pyconvex/server.json` says so meanwhile."""
+        from .server import serve  # Hypercorn costs 140 ms, which commands that only look need not pay
+
+        self._use(sockets)
+        running = Running(os.getpid(), self.urls.cloud, self.urls.site, __version__)
+        with nullcontext() if self.options.memory else announced(self.options.data_folder, running):
+            await serve(self.app, sockets, shutdown=shutdown, close=self.app.close)
+
+    def _use(self, sockets: Sockets) -> None:
+        self.urls.cloud, self.urls.site = sockets.api_url, sockets.site_url
+        self.app.site_port = sockets.site_port
+
+    async def _reload_after(self, previous: asyncio.Task[Reloaded] | None) -> Reloaded:
+        if previous is not None:
+            await asyncio.wait([previous])
+        self._loading, self._next = self._next, None
+        began = time.perf_counter()
+        with self.environment.visible():
+            loaded = await asyncio.to_thread(self._loader.load)
+        schema = await self._activate(loaded)
+        changes = changes_between(self.registry, loaded.registry)
+        self.versions.swap(loaded.registry, loaded.retire)
+        self._collect_later()
+        return Reloaded(
+            registry=loaded.registry,
+            changes=changes,
+            schema=schema,
+            warnings=loaded.warnings,
+            generated=loaded.generated,
+            outside=loaded.outside,
+            took_ms=(time.perf_counter() - began) * 1000,
+        )
+
+    async def _activate(self, loaded: Loaded) -> SchemaChange:
+        try:
+            return await self.store.activate(loaded.registry.schema)
+        except SchemaViolation as error:
+            loaded.retire()
+            problem = Problem(error.code, error.message, hint=error.hint, remedy=Remedy.CHANGE_DATA)
+            raise LoadFailed([problem]) from error
+        except BaseException:
+            loaded.retire()
+            raise
+
+    def _collect_later(self) -> None:
+        if self._collection is not None:
+            self._collection.cancel()
+        self._collection = asyncio.get_running_loop().call_later(COLLECT_AFTER_SECONDS, self._collect)
+
+    def _collect(self) -> None:
+        if self.app.busy:
+            self._collect_later()
+        else:
+            gc.collect()
+
+    async def _end(self) -> None:
+        if self._collection is not None:
+            self._collection.cancel()
+        for reload in filter(None, (self._loading, self._next)):
+            reload.cancel()
+        await self.app.close()
+
+
+async def _build(options: HostOptions, closing: AsyncExitStack) -> Deployment:
+    folder = options.data_folder
+    try:
+        if options.memory:
+            folder = Path(closing.enter_context(TemporaryDirectory(prefix="pyconvex-")))
+        else:
+            closing.enter_context(deployment_lock(folder))
+        return await _parts(options, folder, closing)
+    except OSError as error:
+        raise StartFailed("DiskUnusable", f"cannot keep data in {folder}: {error.strerror or error}") from error
+
+
+async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) -> Deployment:
+    limits, clock = options.limits, options.clock
+    store = Store(SqlitePersistence(None if options.memory else folder / "data.sqlite3"), limits, clock)
+    await store.open()
+    closing.push_async_callback(store.close)
+    logs = LogBook(clock, None if options.memory else LogStore(folder / "logs", limits.log_history_bytes))
+    closing.callback(logs.close)
+    urls = Urls()
+    environment = Environment(store, limits, urls)
+    await environment.open()
+    files = LocalFiles(folder / "files")
+    versions = Versions(empty_registry(options.project, options.functions_folder))
+    name = instance_name(options.project)
+    return Deployment(
+        name=name,
+        version=__version__,
+        project=options.project.name,
+        runner=Runner(store, files, environment, logs, limits, clock, versions, urls),
+        versions=versions,
+        store=store,
+        files=files,
+        environment=environment,
+        logs=logs,
+        limits=limits,
+        clock=clock,
+        urls=urls,
+        admin_key=new_admin_key(name, clock) if options.memory else admin_key(folder / "admin_key", name, clock),
+        redact=options.redact,
+    )

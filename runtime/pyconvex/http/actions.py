@@ -1,0 +1,196 @@
+"""HTTP actions: from a request to the user's handler and back (https://docs.convex.dev/functions/http-actions)."""
+
+from dataclasses import dataclass
+
+from ..clock import execution_id, request_id
+from ..engine.execution import Call, Caller
+from ..engine.failures import FunctionFailed
+from ..engine.http_execution import HttpExecution
+from ..engine.logs import Completion, Level, Success
+from ..errors import RequestRefused
+from ..functions.cors import Cors
+from ..functions.fetch.headers import Headers
+from ..functions.fetch.request import PathParams, Request
+from ..functions.function import RegisteredFunction
+from ..functions.route import ANY_METHOD, Match
+from ..loading.registry import Registry, route_place
+from .asgi import BodyTooLarge, Exchange
+from .authorization import identify_leniently
+from .deployment import Deployment
+from .errors import error_body, failure_body
+from .media import JSON, TEXT
+from .mounts import cors_headers, run_mount
+from .outgoing import send_response
+from .request_url import origin_of, pathname
+from .signal import LiveSignal
+
+ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+METHODS = frozenset(ALLOWED.split(", "))
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+NOT_ENABLED = b"This Convex deployment does not have HTTP actions enabled."
+NO_ROUTE = b"No matching routes found"
+LOGGED_PATH_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """A request and the route that takes it."""
+
+    registry: Registry
+    match: Match
+    path: str
+    cors: Cors | None
+    call: Call
+
+
+class HttpActions:
+    """Serves the routes of the current version."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer with the route that matches, or say that there is none."""
+        if exchange.method not in METHODS:
+            await exchange.respond(405, [(b"allow", ALLOWED.encode())])
+        elif not await self.try_serve(exchange):
+            enabled = self._deployment.versions.current.router is not None
+            self.log_miss(exchange)
+            await exchange.respond(404, TEXT, NO_ROUTE if enabled else NOT_ENABLED)
+
+    async def try_serve(self, exchange: Exchange) -> bool:
+        """Answer with the route that matches; False when there is none and nothing was sent."""
+        with self._deployment.versions.lease() as registry:
+            router = registry.router
+            if router is None or exchange.method not in METHODS:
+                return False
+            path = pathname(exchange.routed_path)
+            match = router.match(path, exchange.method)
+            if match is not None:
+                await self._run(exchange, _Matched(registry, match, path, router.cors, self._call(exchange)))
+                return True
+            if exchange.method == "OPTIONS" and router.cors is not None and (methods := router.methods_at(path)):
+                return await self._preflight(exchange, router.cors, path, methods)
+            return False
+
+    def log_miss(self, exchange: Exchange) -> None:
+        """Log a request that no route takes, with the route it may have meant."""
+        registry = self._deployment.versions.current
+        note = "no route"
+        if registry.version == 0:
+            note = "nothing is loaded yet"
+        elif registry.router is None:
+            note = "no http.py, so there are no routes"
+        elif (nearest := registry.router.nearest(pathname(exchange.routed_path), exchange.method)) is not None:
+            place = route_place(registry, nearest)
+            note = f"no route; nearest is {nearest} ({place.file.rpartition('/')[2]}:{place.line})"
+        self._log(exchange, exchange.routed_path, 404, note)
+
+    def _call(self, exchange: Exchange) -> Call:
+        identity = identify_leniently(exchange.header(b"authorization"), self._deployment.admin_key)
+        number = request_id(self._deployment.clock)
+        return Call(
+            Caller.HTTP_ENDPOINT, identity, number, exchange.client_ip, exchange.text_header(b"user-agent")
+        )
+
+    async def _run(self, exchange: Exchange, matched: _Matched) -> None:
+        cors, route = matched.cors, matched.match.route
+        if cors is not None:
+            exchange.extra_headers = cors_headers(cors, exchange)
+        self._check_length(exchange, matched.path)
+        url = origin_of(exchange, self._deployment.urls.site) + matched.path
+        handler = route.handler if isinstance(route.handler, RegisteredFunction) else None
+        method = exchange.method if route.method == ANY_METHOD else route.method
+        async with self._deployment.runner.http_action(
+            matched.registry,
+            handler,
+            matched.call,
+            f"{method} {route.path}",
+            request=_shown(exchange, matched.path),
+        ) as running:
+            try:
+                if handler is None:
+                    await running.mounted(run_mount(exchange, route, cors))
+                else:
+                    url = f"{url}?{exchange.query}" if exchange.query else url
+                    response = await running.respond(self._request(exchange, url, matched.match.path_params))
+                    exchange.body.poll()
+                    await send_response(exchange, running, response, cors, self._deployment.limits)
+            except FunctionFailed as error:
+                await self._answer_failure(exchange, running, error)
+            else:
+                _finish(exchange, running)
+
+    async def _answer_failure(self, exchange: Exchange, running: HttpExecution, error: FunctionFailed) -> None:
+        """The error body of semantics 2.9.1; what was refused while it was read keeps its own status."""
+        number = running.execution.call.request_id
+        refused = error.__cause__
+        status = 500
+        if isinstance(refused, RequestRefused):
+            status, body = refused.status, error_body(refused.code, refused.message)
+        else:
+            body = failure_body(error.failure, number, redacted=self._deployment.redact)
+        if not exchange.started:
+            await exchange.respond(status, JSON, body)
+        running.finish(status=exchange.status, error=error.failure.text)
+
+    def _request(self, exchange: Exchange, url: str, params: PathParams) -> Request:
+        """The Fetch request; a body that has arrived already is handed over at once, else it streams."""
+        limit = self._deployment.limits.http_request_bytes
+        body = exchange.body
+        body.poll()
+        content = None if exchange.method in BODILESS else body.arrived() if body.complete else body
+        request = Request.incoming(url, exchange.method, Headers.incoming(exchange.headers), content, limit, params)
+        request.signal = LiveSignal(body)
+        return request
+
+    def _check_length(self, exchange: Exchange, path: str) -> None:
+        limit = self._deployment.limits.http_request_bytes
+        if (exchange.content_length() or 0) > limit and exchange.method not in BODILESS:
+            error = BodyTooLarge(limit)
+            self._log(exchange, path, error.status, error.message)
+            raise error
+
+    async def _preflight(self, exchange: Exchange, cors: Cors, path: str, methods: tuple[str, ...]) -> bool:
+        response = cors.preflight(Headers.incoming(exchange.headers), methods)
+        if response is None:
+            return False
+        self._log(exchange, path, response.status, "preflight")
+        await exchange.respond(response.status, response.headers.encoded())
+        return True
+
+    def _log(self, exchange: Exchange, path: str, status: int, note: str) -> None:
+        """The entry of a request that reached no handler."""
+        clock = self._deployment.clock
+        shown = _shown(exchange, path)
+        self._deployment.logs.publish(
+            Completion(
+                udf_type="HttpAction",
+                identifier=shown,
+                request_id=request_id(clock),
+                execution_id=execution_id(clock),
+                parent_execution_id=None,
+                caller=Caller.HTTP_ENDPOINT,
+                identity_type="unknown",
+                execution_timestamp=clock.now_ms() / 1000,
+                execution_time=0.0,
+                user_execution_time=0.0,
+                log_lines=[],
+                success=Success(str(status)),
+                status=status,
+                request=shown,
+                note=note,
+            )
+        )
+
+
+def _finish(exchange: Exchange, running: HttpExecution) -> None:
+    """Log the request; a client that had left before the answer began makes it an error."""
+    if exchange.left_before_answer:
+        running.finish(status=None, error="Client disconnected")
+    else:
+        running.finish(status=exchange.status)
+
+
+def _shown(exchange: Exchange, path: str) -> str:
+    return f"{exchange.method} {path[:LOGGED_PATH_MAX]}"

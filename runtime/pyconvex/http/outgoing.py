@@ -1,0 +1,125 @@
+"""Sending the Response of an HTTP action: its headers, its body, and its limit."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+from ..engine.failures import FunctionFailed
+from ..engine.http_execution import HttpExecution
+from ..engine.logs import Level
+from ..errors import DeveloperError
+from ..functions.cors import Cors
+from ..functions.fetch.headers import Headers
+from ..functions.fetch.response import Response
+from ..settings import Limits
+from .asgi import Exchange, RawHeaders
+
+_NOT_THE_AUTHORS = frozenset(
+    {b"connection", b"content-length", b"date", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
+"""Headers that the server writes: hop by hop (RFC 9110, section 7.6.1), or about what is really sent."""
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_WARN_FROM = 0.8
+
+
+class UnsendableResponse(DeveloperError):
+    """A Response that HTTP has no way to send."""
+
+
+async def send_response(
+    exchange: Exchange, running: HttpExecution, response: Response, cors: Cors | None, limits: Limits
+) -> None:
+    """Send what a handler returned; status and headers at once, a stream as it is produced.
+
+    Raises `UnsendableResponse` or `TypeError` (a body that was read) before anything is sent. A stream that fails is
+    cut off; the log has said so then.
+    """
+    payload = response.payload()
+    headers = _headers(response, exchange, cors)
+    exchange.extra_headers = []
+    if payload is None or isinstance(payload, bytes):
+        await _send_known(exchange, running, response.status, headers, payload or b"", limits.http_response_bytes)
+    else:
+        await exchange.start(response.status, headers)
+        await _send_stream(exchange, running, payload, limits.http_response_bytes)
+
+
+def _headers(response: Response, exchange: Exchange, cors: Cors | None) -> RawHeaders:
+    headers = response.headers
+    if cors is not None:
+        headers = Headers(headers)  # a Response without a body may be returned again, for another origin
+        cors.decorate(headers, exchange.text_header(b"origin"))
+    sent = [pair for pair in headers.encoded() if pair[0] not in _NOT_THE_AUTHORS]
+    for name, value in sent:
+        if _CONTROL.search(value):
+            raise UnsendableResponse(
+                "InvalidHeader", f"The header {name.decode()!r} has a control character in its value"
+            )
+    return sent
+
+
+async def _send_known(
+    exchange: Exchange, running: HttpExecution, status: int, headers: RawHeaders, body: bytes, limit: int
+) -> None:
+    if len(body) <= limit:
+        _warn_if_large(running, len(body), limit)
+        await exchange.respond(status, headers, body)
+        return
+    _refuse_more(running)
+    # the length of what is missing tells the client that it is not complete
+    await exchange.start(status, [*headers, (b"content-length", b"%d" % len(body))])
+    if exchange.bodiless:
+        await exchange.finish()
+
+
+async def _send_stream(exchange: Exchange, running: HttpExecution, body: AsyncIterator[bytes], limit: int) -> None:
+    if exchange.bodiless:
+        await _close(body)
+        await exchange.finish()
+        return
+    size = 0
+    try:
+        async with AsyncExitStack() as closing:
+            chunks = running.chunks(body)
+            closing.push_async_callback(_close, chunks)
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > limit:
+                    _refuse_more(running)
+                    break
+                await _write(exchange, chunk)
+    except FunctionFailed:
+        return  # without its end, the client can tell that the body is not complete
+    _warn_if_large(running, size, limit)
+    exchange.body.poll()
+    if exchange.body.disconnected:
+        running.warn(Level.INFO, "Client disconnected", "info:httpActionClientDisconnect")
+    await exchange.finish()
+
+
+async def _write(exchange: Exchange, chunk: bytes) -> None:
+    exchange.body.poll()
+    if not exchange.body.disconnected:
+        await exchange.write(chunk)
+
+
+async def _close(chunks: AsyncIterator[bytes]) -> None:
+    close = getattr(chunks, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _refuse_more(running: HttpExecution) -> None:
+    running.warn(
+        Level.ERROR, "HttpResponseTooLarge: HTTP actions support responses up to 20 MiB", "error:httpAction"
+    )
+
+
+def _warn_if_large(running: HttpExecution, size: int, limit: int) -> None:
+    if limit * _WARN_FROM < size <= limit:
+        running.warn(
+            Level.WARN,
+            f"Large response returned from an HTTP action (actual: {size} bytes, limit: {limit} bytes).",
+            "warning:httpActionLargeResponse",
+        )

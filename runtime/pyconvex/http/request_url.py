@@ -1,0 +1,58 @@
+"""The address of a request as its sender wrote it (`request.url`), and the part of it that routes are compared with."""
+
+import re
+from functools import lru_cache
+
+from ..errors import RequestRefused
+from ..functions.fetch.url import URL
+from .asgi import Exchange
+
+_PLAIN_PATH = re.compile(r"/(?:[A-Za-z0-9_~!$&'()*+,;=:@%/-]|(?<=[^/.%])\.)*")
+_PLAIN_HOST = re.compile(r"(?:[A-Za-z0-9-]+\.)*[A-Za-z][A-Za-z0-9-]*(?::[0-9]{1,5})?|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?::[0-9]{1,5})?")
+_FORWARDED_PROTO = re.compile(r'(?:^|[;,\s])proto="?([A-Za-z]+)', re.IGNORECASE)
+
+
+def pathname(path: str) -> str:
+    """The path as a URL parser gives it: dot segments resolved, percent-encoding and repeated slashes kept."""
+    if _PLAIN_PATH.fullmatch(path):
+        return path
+    try:
+        return URL(f"http://host{path}").pathname if path.startswith("/") else path
+    except ValueError:
+        return path
+
+
+def origin_of(exchange: Exchange, otherwise: str) -> str:
+    """`https://host:port` of a request: the scheme as a proxy saw it, the host as the client named it.
+
+    `otherwise` is for clients of HTTP/1.0, which need not name one.
+
+    Raises `RequestRefused` 400 when the Host header is none.
+    """
+    host = exchange.header(b"host")
+    if not host:
+        return otherwise
+    return f"{_scheme(exchange)}://{_checked_host(host)}"
+
+
+def _scheme(exchange: Exchange) -> str:
+    forwarded = exchange.header(b"x-forwarded-proto")
+    if forwarded is not None:
+        named = forwarded.partition(b",")[0].strip().lower().decode("latin-1")
+    else:
+        found = _FORWARDED_PROTO.search(exchange.text_header(b"forwarded") or "")
+        named = found[1].lower() if found else exchange.scope.get("scheme", "http")
+    return "https" if named == "https" else "http"
+
+
+@lru_cache(maxsize=1024)
+def _checked_host(host: bytes) -> str:
+    text = host.decode("latin-1")
+    if not _PLAIN_HOST.fullmatch(text):
+        try:
+            parsed = URL(f"http://{text}")
+        except ValueError:
+            raise RequestRefused(400, "BadHost", "The Host header names no host") from None
+        if parsed.pathname != "/" or parsed.username or parsed.search or parsed.hash:
+            raise RequestRefused(400, "BadHost", "The Host header names no host")
+    return text

@@ -1,0 +1,145 @@
+"""Running the top level of user modules under a time limit, and without letting it start threads.
+
+The work runs in a thread of its own. A loop in Python is ended by an exception raised in that thread; a call that
+never returns to Python (a long `time.sleep`, a connection that hangs) is left behind, and its thread ends when it
+does return. Either way the caller learns which line was running.
+"""
+
+import ctypes
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_GRACE_SECONDS = 0.1
+_ATTEMPTS = 3
+_LIBRARY = f"{Path(threading.__file__).parent}/"
+_STARTERS = (f"{_LIBRARY}threading.py", f"{_LIBRARY}concurrent/", f"{_LIBRARY}asyncio/", f"{_LIBRARY}multiprocessing/")
+
+
+class LoadInterrupted(BaseException):
+    """Raised in the loading thread when its time is up. No handler in user code catches it (see `source.py`)."""
+
+
+class ThreadAtImport(RuntimeError):
+    """A user module started a thread while it was being imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue(Exception):
+    """The time was up; `frames` are what was running then, innermost first, as (absolute file, line)."""
+
+    frames: tuple[tuple[str, int], ...]
+
+
+class _Worker(threading.Thread, Generic[T]):
+    """Runs `work` once; a late interrupt is swallowed rather than shown as a crashed thread."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        super().__init__(name="pyconvex-load", daemon=True)
+        self.value: T | None = None
+        self.error: BaseException | None = None
+        self._work = copy_context().run
+        self._function = work
+        self._lock = threading.Lock()
+        self._finished = False
+
+    def run(self) -> None:
+        try:
+            try:
+                self.value = self._work(self._function)
+            except BaseException as error:
+                self.error = error
+            with self._lock:
+                self._finished = True
+        except LoadInterrupted:
+            pass
+
+    def interrupt(self) -> None:
+        """Raise LoadInterrupted in the thread, unless its work is done.
+
+        Decided under the lock that `run` marks its end with, so an interrupt never hits what comes after.
+        """
+        with self._lock:
+            if not self._finished and self.ident is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(LoadInterrupted))
+
+    def frames(self) -> tuple[tuple[str, int], ...]:
+        frame = sys._current_frames().get(self.ident or 0)  # pyright: ignore[reportPrivateUsage] - its public way
+        return tuple((frame.f_code.co_filename, frame.f_lineno) for frame in _outwards(frame))
+
+
+def run_within(seconds: float, work: Callable[[], T]) -> T:
+    """`work()` in a thread of its own, in a copy of the current context.
+
+    Raises:
+        Overdue: it took longer than `seconds`. The thread is interrupted and, if it is stuck outside Python, left.
+        BaseException: whatever `work` raised.
+    """
+    worker = _Worker(work)
+    worker.start()
+    worker.join(seconds)
+    if worker.is_alive():
+        frames = worker.frames()
+        for _ in range(_ATTEMPTS):  # more than once, for a `finally` that goes on looping
+            worker.interrupt()
+            worker.join(_GRACE_SECONDS)
+            if not worker.is_alive():
+                break
+        raise Overdue(frames)
+    if worker.error is not None:
+        raise worker.error
+    assert worker.value is not None, "work returns something"
+    return worker.value
+
+
+_START = threading.Thread.start
+_guards: dict[int, str] = {}
+_guards_lock = threading.Lock()
+
+
+@contextmanager
+def no_threads_from(folder: str) -> Iterator[None]:
+    """While this thread imports, code below `folder` may not start threads; libraries that it imports may.
+
+    A thread started at import would go on with the old modules after every reload, and keep them alive.
+    """
+    ident = threading.get_ident()
+    with _guards_lock:
+        _guards[ident] = f"{folder}/"
+        threading.Thread.start = _start
+    try:
+        yield
+    finally:
+        with _guards_lock:
+            del _guards[ident]
+            if not _guards:
+                threading.Thread.start = _START
+
+
+def _start(thread: threading.Thread) -> None:
+    folder = _guards.get(threading.get_ident())
+    if folder is not None and _starter(sys._getframe(1)).startswith(folder):  # pyright: ignore[reportPrivateUsage] - inspect.currentframe is slower and the same
+        raise ThreadAtImport("a thread cannot be started while modules are loaded")
+    _START(thread)
+
+
+def _starter(frame: FrameType) -> str:
+    """The file that asked for a thread: the nearest one that is not of the library's own threading modules."""
+    for outer in _outwards(frame):
+        if not outer.f_code.co_filename.startswith(_STARTERS):
+            return outer.f_code.co_filename
+    return ""
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

@@ -1,0 +1,68 @@
+"""Which frames of a traceback are the user's, and where exactly they stand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from types import CodeType, TracebackType
+
+from pyconvex.errors import Place
+
+_INSTALLED = ("/site-packages/", "/dist-packages/", "/.venv/", "/venv/")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What is the user's own code: everything below the project's root but installed packages.
+
+    `root` and `folder` are absolute; `name` is the folder's name, as it begins the files in messages.
+    """
+
+    root: str
+    folder: str
+
+    @property
+    def name(self) -> str:
+        return self.folder[len(self.root) + 1 :]
+
+    def holds(self, file: str) -> bool:
+        if not file.startswith(f"{self.root}/"):
+            return False
+        below = file[len(self.root) :]
+        return not any(part in below for part in _INSTALLED)
+
+    def relative(self, file: str) -> str:
+        """`file` as messages show it: `convex/messages.py`."""
+        return file[len(self.root) + 1 :] if file.startswith(f"{self.root}/") else file
+
+    def place(self, place: Place | None) -> Place | None:
+        return place and Place(self.relative(place.file), place.line, place.column)
+
+    def places(self, trace: TracebackType | None, text_of: Callable[[str], str | None]) -> list[Place]:
+        """The user's frames of a traceback, outermost first.
+
+        Args:
+            text_of: the source of an absolute file name, which turns byte offsets into columns.
+        """
+        found: list[Place] = []
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            if self.holds(code.co_filename):
+                offset = _byte_offset(code, trace.tb_lasti)
+                column = _column(text_of(code.co_filename), trace.tb_lineno, offset)
+                found.append(Place(self.relative(code.co_filename), trace.tb_lineno, column))
+            trace = trace.tb_next
+        return found
+
+
+def _byte_offset(code: CodeType, instruction: int) -> int | None:
+    position = next(islice(code.co_positions(), instruction // 2, None), None) if instruction >= 0 else None
+    return position[2] if position is not None else None
+
+
+def _column(text: str | None, line: int, offset: int | None) -> int | None:
+    if offset is None or text is None:
+        return None
+    lines = text.split("\n")
+    if line > len(lines):
+        return None
+    return len(lines[line - 1].encode()[:offset].decode(errors="ignore")) + 1

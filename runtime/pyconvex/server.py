@@ -1,0 +1,71 @@
+"""Everything a `convex/` folder imports besides values: `from pyconvex.server import query, http_router, ...`."""
+
+from .functions.context import (
+    ActionCtx,
+    Auth,
+    DatabaseReader,
+    DatabaseWriter,
+    MutationCtx,
+    QueryCtx,
+    StorageActionWriter,
+    StorageReader,
+    StorageWriter,
+    UserIdentity,
+    current_ctx,
+)
+from .functions.cors import Cors
+from .functions.decorators import (
+    action,
+    http_action,
+    internal_action,
+    internal_mutation,
+    internal_query,
+    mutation,
+    query,
+)
+from .functions.fetch.blob import Blob, File
+from .functions.fetch.form_data import FormData
+from .functions.fetch.headers import Headers
+from .functions.fetch.request import Request
+from .functions.fetch.response import Response
+from .functions.fetch.url import URL, URLSearchParams
+from .functions.references import FunctionReference, api, internal
+from .functions.router import HttpRouter, http_router
+from .schema import define_schema, define_table
+
+__all__ = [
+    "URL",
+    "ActionCtx",
+    "Auth",
+    "Blob",
+    "Cors",
+    "DatabaseReader",
+    "DatabaseWriter",
+    "File",
+    "FormData",
+    "FunctionReference",
+    "Headers",
+    "HttpRouter",
+    "MutationCtx",
+    "QueryCtx",
+    "Request",
+    "Response",
+    "StorageActionWriter",
+    "StorageReader",
+    "StorageWriter",
+    "URLSearchParams",
+    "UserIdentity",
+    "action",
+    "api",
+    "current_ctx",
+    "define_schema",
+    "define_table",
+    "http_action",
+    "http_router",
+    "internal",
+    "internal_action",
+    "internal_mutation",
+    "internal_query",
+    "mutation",
+    "query",
+]

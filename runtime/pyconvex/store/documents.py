@@ -1,0 +1,134 @@
+"""The rules for one document, and the errors of those that break them (semantics 3.1, 3.2 and 4.5)."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from ..errors import DeveloperError
+from ..schema import Schema
+from ..values.ids import DocumentId, encode_id
+from ..values.keys import encode_key
+from ..values.kinds import DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX
+from ..values.names import SYSTEM_FIELDS, field_problem, is_identifier
+from ..values.size import depth_of, document_size
+from ..values.validators import TableNames, ValidationFailed
+from ..values.value import Value
+
+FIELDS_MAX: Final = 1024
+_WARNING_SHARE = 0.8
+
+_problem_of = lru_cache(maxsize=4096)(field_problem)
+
+
+class DocumentRefused(DeveloperError):
+    """A write that cannot be done: the document is missing, or the new one is not allowed."""
+
+
+@lru_cache(maxsize=16_384)
+def id_key(id: DocumentId) -> bytes:
+    """The key of a document in its table's `by_id`."""
+    return encode_key((encode_id(id),))
+
+
+def check_table_name(name: str) -> None:
+    """Refuse what cannot be the name of a user's table."""
+    if name.startswith("_"):
+        raise DocumentRefused("SystemTableReadOnly", "System tables (prefixed with `_`) are read-only.")
+    if not is_identifier(name):
+        raise DocumentRefused(
+            "InvalidTableName",
+            f"Invalid table name {name!r}: letters, digits and underscores, at most 64, and a letter in front",
+        )
+
+
+def check_new_fields(fields: Mapping[str, Value]) -> None:
+    """Refuse fields that a new document must not bring along, and names that no field may have."""
+    if "_id" in fields:
+        raise DocumentRefused(
+            "ProvidedDocumentId", f"Provided document ID {_shown(fields['_id'])}: an insert makes the `_id` itself"
+        )
+    if "_creationTime" in fields:
+        raise DocumentRefused(
+            "ProvidedCreationTime",
+            f"Provided creation time {_shown(fields['_creationTime'])}: an insert sets `_creationTime` itself",
+        )
+    check_names(fields)
+
+
+def check_system_fields(fields: Mapping[str, object], document: Mapping[str, Value]) -> None:
+    """Refuse a patch or replacement that brings another `_id` or `_creationTime` than the document's."""
+    if "_id" in fields and fields["_id"] != document["_id"]:
+        raise DocumentRefused(
+            "ProvidedDocumentId",
+            f"Provided document ID '{document['_id']}' doesn't match '_id' field {_shown(fields['_id'])}",
+        )
+    if "_creationTime" in fields and fields["_creationTime"] != document["_creationTime"]:
+        raise DocumentRefused(
+            "ProvidedCreationTime",
+            f"Provided creation time {document['_creationTime']} doesn't match '_creationTime' field "
+            f"{_shown(fields['_creationTime'])}",
+        )
+
+
+def check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if problem := _problem_of(name):
+            raise DocumentRefused("InvalidFieldName", problem)
+
+
+def user_fields(document: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in document.items() if name not in SYSTEM_FIELDS}
+
+
+def matching(table: str, fields: dict[str, Value], schema: Schema, tables: TableNames) -> dict[str, Value]:
+    """`fields` as the schema takes them.
+
+    Raises:
+        DocumentRefused: they do not match the table's validator.
+    """
+    definition = schema.tables.get(table) if schema.schema_validation else None
+    if definition is None:
+        return fields
+    try:
+        checked = definition.validator.validate(fields, tables)
+    except ValidationFailed as failed:
+        raise DocumentRefused(
+            "SchemaEnforcementError",
+            f'Failed to insert or update a document in table "{table}" because it does not match the schema: '
+            f"{failed.reason}",
+            hint=failed.hint,
+        ) from None
+    assert isinstance(checked, dict), "a table's validator describes objects"
+    return checked
+
+
+def measured(document: dict[str, Value], warnings: list[str]) -> int:
+    """The document's size in bytes; a line goes to `warnings` when it comes near a limit.
+
+    Raises:
+        DocumentRefused: too large, too deep or too many fields.
+    """
+    size = document_size(document)
+    if size > DOCUMENT_BYTES_MAX:
+        raise DocumentRefused("ValueTooLarge", f"Value is too large ({size / 2**20:.2f} MiB > maximum size 1 MiB)")
+    if len(document) > FIELDS_MAX:
+        raise DocumentRefused("TooManyFields", f"Document has too many fields ({len(document)} > maximum {FIELDS_MAX})")
+    depth = depth_of(document)
+    if depth > DOCUMENT_DEPTH_MAX:
+        raise DocumentRefused(
+            "ValueTooNested", f"Document is too nested ({depth} levels > maximum nesting {DOCUMENT_DEPTH_MAX})"
+        )
+    if size > _WARNING_SHARE * DOCUMENT_BYTES_MAX:
+        warnings.append(f"Large document written with ID {document['_id']}")
+    if depth > _WARNING_SHARE * DOCUMENT_DEPTH_MAX:
+        warnings.append(f"Deeply nested document written with ID {document['_id']}")
+    return size
+
+
+def nonexistent(verb: str, id: DocumentId) -> DocumentRefused:
+    """`verb` is Update, Replace or Delete."""
+    return DocumentRefused("NonexistentDocument", f"{verb} on nonexistent document ID {encode_id(id)}")
+
+
+def _shown(value: object) -> str:
+    return f"'{value}'" if isinstance(value, str) else repr(value)

@@ -1,0 +1,1 @@
+"""Testing one's own functions on the real engine, in memory and without ports."""
