@@ -139,7 +139,9 @@ def _wants_colour(is_terminal: bool, environ: Mapping[str, str]) -> bool:
 
 def harmless(text: str) -> str:
     """`text` without the characters that command a terminal: a request's path must not clear anybody's screen."""
-    return _ESCAPES.sub(lambda found: f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else f"\\u{ord(found[0]):04x}", text)
+    return _ESCAPES.sub(
+        lambda found: f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else f"\\u{ord(found[0]):04x}", text
+    )
 
 
 def _write(stream: TextIO, lines: str | Iterable[str]) -> None:

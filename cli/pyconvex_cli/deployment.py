@@ -6,16 +6,18 @@ requests through its ASGI application. What the commands send and get is the adm
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import typer
+
 from pyconvex import __version__
 from pyconvex.errors import PyconvexError
+from pyconvex_cli.json_objects import is_object
 from pyconvex_cli.project import find_project, project_settings
 
 if TYPE_CHECKING:
@@ -42,10 +44,15 @@ class Refused(PyconvexError):
 class Deployment(Protocol):
     """A deployment that can be asked. Both methods raise `Unreachable` and `Refused`."""
 
-    name: str
-    """Where it is, for people."""
-    live: bool
-    """Whether it goes on without this process."""
+    @property
+    def name(self) -> str:
+        """Where it is, for people."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """Whether it goes on without this process."""
+        ...
 
     def get(self, path: str, **query: str | float) -> Any:
         """The JSON answer to `GET path?query`."""
@@ -63,8 +70,10 @@ class Remote:
     url: str
     admin_key: str
     timeout: float = 90.0
-    """Above the 60 seconds that the server keeps a reader of the log waiting."""
     live: bool = True
+
+    TIMEOUT: ClassVar[float] = 90.0
+    """Above the 60 seconds that the server keeps a reader of the log waiting."""
 
     @property
     def name(self) -> str:
@@ -84,6 +93,8 @@ class Remote:
             connection.request(method, target, body, _headers(self.admin_key + acting_as))
             response = connection.getresponse()
             return _answer(response.status, response.read())
+        except TimeoutError:
+            raise
         except (OSError, HTTPException) as error:
             reason = str(error) or type(error).__name__
             raise Unreachable("Unreachable", f"the deployment at {self.url} does not answer: {reason}") from None
@@ -110,68 +121,83 @@ class Embedded:
     live: bool = False
 
     def get(self, path: str, **query: str | float) -> Any:
-        return self.runner.run(self._send("GET", path, urlencode(query).encode(), b"", ""))
+        return self.runner.run(ask(self.host, "GET", path, query=urlencode(query)))
 
     def post(self, path: str, body: object, *, acting_as: str = "") -> Any:
-        return self.runner.run(self._send("POST", path, b"", json.dumps(body).encode(), acting_as))
+        return self.runner.run(ask(self.host, "POST", path, body, acting_as=acting_as))
 
-    async def _send(self, method: str, path: str, query: bytes, body: bytes, acting_as: str) -> Any:
-        headers = _headers(self.host.admin_key + acting_as)
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query,
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-            "server": ("pyconvex", 0),
-            "client": None,
-        }
-        requests: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
-        answers: list[Mapping[str, Any]] = []
 
-        async def receive() -> dict[str, Any]:
-            return requests.pop() if requests else await asyncio.get_running_loop().create_future()
+async def ask(
+    host: "Host", method: str, path: str, body: object = None, *, query: str = "", acting_as: str = ""
+) -> Any:
+    """One request of the admin to a deployment of this process. Raises `Refused`."""
+    headers = _headers(host.admin_key + acting_as)
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "server": ("pyconvex", 0),
+        "client": None,
+    }
+    parts = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+    answers: list[Mapping[str, Any]] = []
 
-        async def send(message: Mapping[str, Any]) -> None:
-            answers.append(message)
+    async def receive() -> dict[str, Any]:
+        return parts.pop() if parts else await asyncio.get_running_loop().create_future()
 
-        await self.host.app(scope, receive, send)
-        return _answer(answers[0]["status"], b"".join(message.get("body", b"") for message in answers[1:]))
+    async def send(message: Mapping[str, Any]) -> None:
+        answers.append(message)
+
+    await host.app(scope, receive, send)
+    return _answer(answers[0]["status"], b"".join(message.get("body", b"") for message in answers[1:]))
+
+
+def address_of(ctx: typer.Context, url: str | None, admin_key: str | None) -> Remote | None:
+    """The running deployment a command is about: the one at `url`, else this project's; None when that is not running.
+
+    Raises `NoProject`, `BadSetting`.
+    """
+    if url is None:
+        url, key_there = _from_env_local()
+        admin_key = admin_key or key_there
+    if url is not None:
+        if not admin_key:
+            raise typer.BadParameter("--url needs --admin-key too (or CONVEX_SELF_HOSTED_ADMIN_KEY)")
+        return Remote(url.rstrip("/"), admin_key)
+    project = find_project()
+    data = project / project_settings(ctx, project).data
+    running = _running(data)
+    return Remote(running, admin_key or _key(data)) if running else None
 
 
 @contextmanager
 def reach(
     ctx: typer.Context, url: str | None, admin_key: str | None, *, load: bool = False
-) -> Iterator[Deployment]:
-    """The deployment a command is about: the one at `url`, else this project's.
+) -> Generator[Deployment, None, None]:
+    """The deployment a command is about; a project's that is not running is opened here.
 
-    With `load`, one that is not running has its functions loaded first.
+    With `load`, its functions are loaded then.
 
     Raises `NoProject`, `BadSetting`, `LoadFailed`, `StartFailed`.
     """
-    if url is None and admin_key is None:
-        url, admin_key = _from_env_local()
-    if url is not None:
-        if not admin_key:
-            raise typer.BadParameter("--url needs --admin-key too (or CONVEX_SELF_HOSTED_ADMIN_KEY)")
-        yield Remote(url.rstrip("/"), admin_key)
-        return
-    project = find_project()
-    settings = project_settings(ctx, project)
-    data = project / settings.data
-    running = _running(data)
-    if running is not None:
-        yield Remote(running, _key(data))
+    remote = address_of(ctx, url, admin_key)
+    if remote is not None:
+        yield remote
         return
     from pyconvex.host import Host, HostOptions
 
+    project = find_project()
+    options = HostOptions.from_settings(project, project_settings(ctx, project))
     with asyncio.Runner() as runner:
         closing = AsyncExitStack()
-        host = runner.run(closing.enter_async_context(Host.open(HostOptions.from_settings(project, settings))))
+        host = runner.run(closing.enter_async_context(Host.open(options)))
         try:
             if load:
                 runner.run(host.reload())
@@ -191,7 +217,7 @@ def _answer(status: int, body: bytes) -> Any:
         raise Refused(status, "NotConvex", f"the answer ({status}) is not one of a Convex deployment") from None
     if status == 200:
         return answer
-    if isinstance(answer, dict) and "code" in answer:
+    if is_object(answer) and "code" in answer:
         raise Refused(status, str(answer["code"]), str(answer.get("message", "")))
     raise Refused(status, "NotConvex", f"the answer ({status}) is not one of a Convex deployment")
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from pyconvex_cli.json_objects import is_object
+
 HEADER = "# Written by `pyconvex dev`: where this project's deployment answers."
 
 _FRONT_ENDS = {
@@ -65,8 +67,8 @@ def _prefix(package: Path) -> str | None:
     except (OSError, ValueError):
         return None
     names: set[str] = set()
-    if isinstance(content, dict):
+    if is_object(content):
         for group in ("dependencies", "devDependencies"):
             listed: object = content.get(group)
-            names |= set(listed) if isinstance(listed, dict) else set()
+            names |= set(listed) if is_object(listed) else set()
     return next((prefix for tool, prefix in _FRONT_ENDS.items() if tool in names), None)

@@ -19,13 +19,8 @@ class FunctionInfo:
 
     @property
     def kind_words(self) -> str:
-        """`query`, `internal mutation`, `HTTP action`."""
-        kind = self.kind.replace("http_action", "HTTP action")
-        return f"internal {kind}" if self.visibility == "internal" and self.kind != "http_action" else kind
-
-    @property
-    def udf_type(self) -> str:
-        return {"query": "Query", "mutation": "Mutation", "action": "Action"}.get(self.kind, "HttpAction")
+        """`query`, `internal mutation`."""
+        return f"internal {self.kind}" if self.visibility == "internal" else self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +53,6 @@ class Inventory:
             for each in answer["routes"]
         ]
         return cls(sorted(functions, key=lambda each: each.path), routes)
-
-    @property
-    def listed_functions(self) -> list[FunctionInfo]:
-        """The functions worth a row: HTTP actions that have a route are in the route table already."""
-        routed = {route.handler for route in self.routes}
-        return [each for each in self.functions if each.kind != "http_action" or each.path not in routed]
 
 
 def arguments_text(validator: Mapping[str, Any] | None) -> str:

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 if sys.platform == "win32":
 
     @contextlib.contextmanager
-    def listening(press: Callable[[str], None]) -> Iterator[None]:
+    def listening(press: Callable[[str], None]) -> Generator[None, None, None]:
         """Keys are not read on Windows."""
         yield
 
@@ -18,7 +18,7 @@ else:
     import tty
 
     @contextlib.contextmanager
-    def listening(press: Callable[[str], None]) -> Iterator[None]:
+    def listening(press: Callable[[str], None]) -> Generator[None, None, None]:
         """Calls `press` with each key typed while the block runs; Ctrl-C stays a signal.
 
         Does nothing in the background of a shell, where reading would stop the process.

@@ -1,14 +1,15 @@
 """Rows of the log: entries in, finished lines out. `pyconvex dev` and `pyconvex logs` look the same because of this."""
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyconvex.engine.logs import Completion, LogEntry, LogLine, Progress
 from pyconvex.errors import Place
 from pyconvex_cli.console import Paint, Terminal, harmless
-from pyconvex_cli.problems import place_lines
+from pyconvex_cli.problems import frame_lines
 from pyconvex_cli.wording import clock, duration
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ class Layout:
     """Where the columns are. The name column fits the app's own functions and routes, within what the terminal has."""
 
     name_width: int
-    width: int
-    paint: Paint
+    terminal: Terminal
     excerpt: "Callable[[Place], Excerpt | None]" = no_excerpt
 
     @classmethod
@@ -46,7 +46,15 @@ class Layout:
         """A layout for these names (`messages:list`, `GET /getMessagesByAuthor`) on this terminal."""
         longest = max(map(len, names), default=0)
         room = min(terminal.width - _LEFT - _RIGHT, _NAME_MAX)
-        return cls(max(min(longest, room), _NAME_MIN), terminal.width, terminal.paint, excerpt)
+        return cls(max(min(longest, room), _NAME_MIN), terminal, excerpt)
+
+    @property
+    def width(self) -> int:
+        return self.terminal.width
+
+    @property
+    def paint(self) -> Paint:
+        return self.terminal.paint
 
     def header(self) -> str:
         """The line above the first row."""
@@ -72,7 +80,7 @@ def request_lines(entries: Sequence[LogEntry], layout: Layout) -> Iterator[str]:
 def _execution(
     entry: Completion, entries: Sequence[LogEntry], layout: Layout, depth: int, told: set[str]
 ) -> Iterator[str]:
-    yield _row(entry, layout, depth)
+    yield from _row(entry, layout, depth)
     yield from _lines(entry.log_lines, layout)
     for inner in sorted(entries, key=_begun):
         if isinstance(inner, Completion):
@@ -91,7 +99,7 @@ def _begun(entry: LogEntry) -> float:
     return entry.log_lines[0].timestamp / 1000 if entry.log_lines else entry.timestamp
 
 
-def _row(entry: Completion, layout: Layout, depth: int) -> str:
+def _row(entry: Completion, layout: Layout, depth: int) -> Iterator[str]:
     paint = layout.paint
     kind = "  " * min(depth, _DEPTH_MAX) + KINDS.get(entry.udf_type, entry.udf_type)
     name = _fitted(harmless(entry.request or entry.identifier), layout)
@@ -100,11 +108,10 @@ def _row(entry: Completion, layout: Layout, depth: int) -> str:
     start = f"{paint('muted', clock(entry.timestamp))}  {paint('name', kind)}{' ' * (12 - len(kind))} {name}"
     row = f"{start} {paint(style, word)}{' ' * (6 - len(word))} {took:>8}"
     note = harmless(entry.note or _usage(entry))
-    if not note:
-        return row
-    if _LEFT + max(len(name), layout.name_width) + _RIGHT + 3 + len(note) <= layout.width:
-        return f"{row}   {paint('muted', note)}"
-    return f"{row}\n{' ' * _LEFT}{paint('muted', '│')} {paint('muted', note)}"
+    fits = _LEFT + len(name) + _RIGHT + 3 + len(note) <= layout.width
+    yield f"{row}   {paint('muted', note)}" if note and fits else row
+    if note and not fits:
+        yield from _below(layout, note, "muted")
 
 
 def _fitted(name: str, layout: Layout) -> str:
@@ -133,15 +140,20 @@ def _lines(lines: Iterable[LogLine], layout: Layout) -> Iterator[str]:
     for line in lines:
         level = line.level.value
         style = _LEVEL_STYLES.get(level, "")
-        mark = f"{layout.paint(style or 'muted', level)} " if level != "LOG" else ""
-        first, *rest = harmless(line.shown()).splitlines() or [""]
-        yield _below(layout, mark + (layout.paint(style, first) if style else first), clock(line.timestamp / 1000))
-        for more in rest:
-            yield _below(layout, layout.paint(style, more) if style else more)
+        mark = "" if level == "LOG" else f"{level} "
+        yield from _below(layout, mark + harmless(line.shown()), style, clock(line.timestamp / 1000))
 
 
-def _below(layout: Layout, text: str, time: str = "") -> str:
-    return f"{layout.paint('muted', f'{time:<8}')}{' ' * (_LEFT - 8)}{layout.paint('muted', '│')} {text}".rstrip()
+def _below(layout: Layout, text: str, style: str = "", time: str = "") -> Iterator[str]:
+    """`text` under a row, beside a bar, in as many lines as it needs."""
+    for number, line in enumerate(_wrapped(text, layout.width - _LEFT - 2)):
+        left = layout.paint("muted", f"{time if number == 0 else '':<8}") + " " * (_LEFT - 8)
+        yield f"{left}{layout.paint('muted', '│')} {layout.paint(style, line) if style else line}".rstrip()
+
+
+def _wrapped(text: str, width: int) -> Iterator[str]:
+    for line in text.splitlines() or [""]:
+        yield from textwrap.wrap(line, max(width, 20), drop_whitespace=False, replace_whitespace=False) or [""]
 
 
 def _summary(error: str) -> str:
@@ -149,17 +161,14 @@ def _summary(error: str) -> str:
 
 
 def _error(error: str, layout: Layout) -> Iterator[str]:
-    lines = harmless(_summary(error)).removeprefix("Uncaught ").splitlines()
-    for number, line in enumerate(lines or ["unknown error"]):
-        yield _below(layout, layout.paint("loud" if number == 0 else "bad", line))
-    frames = list(_ERROR_FRAME.finditer(error))
-    for number, frame in enumerate(frames):
+    yield from _below(layout, harmless(_summary(error)).removeprefix("Uncaught ") or "unknown error", "loud")
+    for number, frame in enumerate(_ERROR_FRAME.finditer(error)):
         place = Place(frame["file"], int(frame["line"]))
-        where = f"at {frame['name']} ({place})"
-        yield _below(layout, f"  {layout.paint('muted', where)}")
+        yield from _below(layout, f"  at {frame['name']} ({place})", "muted")
         found = layout.excerpt(place) if number == 0 else None
-        for line in list(place_lines(place, found, layout.paint))[1:]:
-            yield _below(layout, line)
+        beside = replace(layout.terminal, width=layout.width - _LEFT - 2)
+        for line in frame_lines(place, found, beside) if found else ():
+            yield f"{' ' * _LEFT}{layout.paint('muted', '│')} {line}"
 
 
 class Gatherer:
@@ -185,8 +194,8 @@ class Gatherer:
 
     def overdue(self, now: float) -> list[list[LogEntry]]:
         """What has been held long enough; to be shown although its request goes on."""
-        late = [id for id, (since, _) in self._open.items() if now - since >= self.HOLD_SECONDS]
-        return [self._open.pop(id)[1] for id in late]
+        late = [request for request, (since, _) in self._open.items() if now - since >= self.HOLD_SECONDS]
+        return [self._open.pop(request)[1] for request in late]
 
     @property
     def holds(self) -> bool:

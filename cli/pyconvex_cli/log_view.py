@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 
 from pyconvex.engine.logs import Completion, LogEntry
 from pyconvex_cli.log_rows import Gatherer, Layout, request_lines
@@ -21,9 +22,11 @@ class LogView:
     While it is on hold (a reload prints) or paused (the user reads), the newest `HELD_MAX` requests are kept.
     """
 
-    def __init__(self, write: Callable[[Iterable[str]], None], layout: Layout, *, everything: bool = False) -> None:
-        self.layout = layout
+    def __init__(
+        self, write: Callable[[Iterable[str]], None], layout: Callable[[], Layout], *, everything: bool = False
+    ) -> None:
         self.paused = False
+        self._layout = layout
         self._write = write
         self._everything = everything
         self._gatherer = Gatherer()
@@ -33,12 +36,14 @@ class LogView:
         self._timer: asyncio.TimerHandle | None = None
         self._on_hold = False
         self._has_header = False
+        # entries come while a function runs; what is printed here must not become its log lines
+        self._context = copy_context()
 
     def receive(self, entry: LogEntry) -> None:
         """Called while a request is answered, so it only notes the entry."""
         self._arrived.append(entry)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+            self._flush_in(FLUSH_SECONDS)
 
     def hold(self) -> None:
         """Write nothing until `release`."""
@@ -67,6 +72,9 @@ class LogView:
         self._gather(time.monotonic() + 2 * Gatherer.HOLD_SECONDS)
         self._write_ready()
 
+    def _flush_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._flush, context=self._context)
+
     def _flush(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -75,7 +83,7 @@ class LogView:
         if not (self.paused or self._on_hold):
             self._write_ready()
         if self._gatherer.holds:
-            self._timer = asyncio.get_running_loop().call_later(Gatherer.HOLD_SECONDS / 4, self._flush)
+            self._flush_in(Gatherer.HOLD_SECONDS / 4)
 
     def _gather(self, now: float) -> None:
         arrived, self._arrived = self._arrived, []
@@ -94,15 +102,16 @@ class LogView:
             return
         requests = list(self._ready)
         self._ready.clear()
-        lines = [] if self._has_header else [self.layout.header()]
+        layout = self._layout()
+        lines = [] if self._has_header else [layout.header()]
         self._has_header = True
         if self._dropped:
-            lines.append(self.layout.paint("muted", f"… {counted(self._dropped, 'request')} not shown"))
+            lines.append(layout.paint("muted", f"… {counted(self._dropped, 'request')} not shown"))
             self._dropped = 0
         room = len(requests) if self._everything else ROWS_PER_FLUSH
         for request in requests[:room]:
-            lines += request_lines(request, self.layout)
-        lines += _summary(requests[room:], self.layout)
+            lines += request_lines(request, layout)
+        lines += _summary(requests[room:], layout)
         self._write(lines)
 
 

@@ -3,13 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
+
 from pyconvex.errors import Place, Problem
-from pyconvex_cli.console import Paint, harmless
+from pyconvex_cli.console import Terminal, harmless
 from pyconvex_cli.wording import counted
 
 if TYPE_CHECKING:
     from pyconvex.loading.excerpt import Excerpt
 
+MARGIN = "   "
+TAB = 4
 SHOWN = 10
 """Problems of one save that are shown in full; a renamed module can easily cause a hundred."""
 
@@ -17,7 +21,7 @@ SHOWN = 10
 def problem_lines(
     problems: Sequence[Problem],
     excerpt: "Callable[[Place], Excerpt | None]",
-    paint: Paint,
+    terminal: Terminal,
     *,
     warning: bool = False,
     verbose: bool = False,
@@ -26,22 +30,25 @@ def problem_lines(
     for number, problem in enumerate(problems[:SHOWN]):
         if number:
             yield ""
-        yield from _problem(problem, excerpt, paint, warning=warning, verbose=verbose)
+        yield from _problem(problem, excerpt, terminal, warning=warning, verbose=verbose)
     if len(problems) > SHOWN:
         yield ""
         yield f"… and {counted(len(problems) - SHOWN, 'more problem')}"
 
 
 def _problem(
-    problem: Problem, excerpt: "Callable[[Place], Excerpt | None]", paint: Paint, *, warning: bool, verbose: bool
+    problem: Problem, excerpt: "Callable[[Place], Excerpt | None]", terminal: Terminal, *, warning: bool, verbose: bool
 ) -> Iterator[str]:
+    paint = terminal.paint
     voice = paint("warn", f"warning[{problem.code}]:") if warning else paint("loud", f"error[{problem.code}]:")
     first, *rest = harmless(problem.message).splitlines() or [""]
     yield f"{voice} {paint('strong', first)}"
     for line in rest:
         yield f"  {line}"
     for place in filter(None, (problem.place, *problem.also)):
-        yield from place_lines(place, excerpt(place), paint)
+        yield f"{MARGIN}{paint('link', str(place))}"
+        if (found := excerpt(place)) is not None:
+            yield from frame_lines(place, found, terminal)
     if verbose and problem.trace:
         for line in problem.trace.rstrip().splitlines():
             yield paint("muted", f"  {harmless(line)}")
@@ -49,19 +56,20 @@ def _problem(
         yield f"{paint('name', 'hint:')} {harmless(problem.hint)}"
 
 
-def place_lines(place: Place, found: "Excerpt | None", paint: Paint) -> Iterator[str]:
-    """`file:line:column` and, where the source is at hand, a code frame with the place marked."""
-    yield f"   {paint('link', str(place))}"
-    if found is None:
-        return
-    width = max(len(str(line.number)) for line in found.lines)
+def frame_lines(place: Place, found: "Excerpt", terminal: Terminal) -> Iterator[str]:
+    """The lines of source around `place`, cut where the terminal ends, and the place marked."""
+    paint = terminal.paint
+    digits = max(len(str(line.number)) for line in found.lines)
+    room = terminal.width - len(MARGIN) - digits - 3
     for line in found.lines:
-        number = f"{line.number:>{width}}"
-        text = harmless(line.text.rstrip().expandtabs(4))
-        if not line.marked:
-            yield f"   {paint('muted', f'{number} │')} {paint('muted', text)}".rstrip()
+        number = f"{line.number:>{digits}}"
+        text = harmless(line.text.rstrip().expandtabs(TAB))
+        text = text if cell_len(text) <= room else set_cell_size(text, room - 1).rstrip() + "…"
+        if not line.is_marked:
+            yield f"{MARGIN}{paint('muted', f'{number} │ {text}'.rstrip())}"
             continue
-        yield f"   {paint('strong', number)} {paint('muted', '│')} {text}".rstrip()
+        yield f"{MARGIN}{paint('strong', number)} {paint('muted', '│')} {text}".rstrip()
         if place.column is not None:
-            before = len(line.text[: place.column - 1].expandtabs(4))
-            yield f"   {' ' * width} {paint('muted', '│')} {' ' * before}{paint('bad', '^')}"
+            before = cell_len(line.text[: place.column - 1].expandtabs(TAB))
+            if before < room:
+                yield f"{MARGIN}{' ' * digits} {paint('muted', '│')} {' ' * before}{paint('bad', '^')}"

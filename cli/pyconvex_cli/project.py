@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import typer
+
 from pyconvex.errors import PyconvexError
 from pyconvex.settings import Settings, resolve_settings
 

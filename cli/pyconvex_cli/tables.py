@@ -1,16 +1,20 @@
 """Tables of functions, routes, variables and limits: data in, finished lines out."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pyconvex_cli.console import Terminal
-from pyconvex_cli.inventory import FunctionInfo, RouteInfo, arguments_text
 from rich.cells import cell_len
+
+from pyconvex_cli.console import Terminal
+from pyconvex_cli.inventory import FunctionInfo, Inventory, RouteInfo, arguments_text
 
 GAP = "   "
 ELASTIC_MIN = 16
-"""Below this the elastic column no longer shrinks: a line too long for the terminal reads better than a letter a line."""
+"""Below this the elastic column no longer shrinks: one line too long reads better than a letter a line."""
+
+FUNCTION_HEADERS = ("Function", "Kind", "Arguments", "Where")
+ROUTE_HEADERS = ("Route", "Method", "Handler", "Where")
 
 _KIND_STYLES = {"query": "good", "mutation": "warn", "action": "name"}
 _METHOD_STYLES = {"GET": "good", "POST": "warn", "PUT": "warn", "PATCH": "warn", "DELETE": "bad"}
@@ -21,23 +25,40 @@ class Cell(NamedTuple):
     style: str = ""
 
 
+def inventory_tables(inventory: Inventory, terminal: Terminal) -> list[str]:
+    """The table of functions and the table of routes, in one set of columns where the terminal has room for it."""
+    functions, routes = _function_rows(inventory.functions), _route_rows(inventory.routes)
+    shared = sum(_widths([*functions, *routes])) + 3 * len(GAP) <= terminal.width if functions and routes else False
+    lines = table(FUNCTION_HEADERS, functions, terminal, elastic=2, beside=routes if shared else ())
+    if functions and routes:
+        lines.append("")
+    return [*lines, *table(ROUTE_HEADERS, routes, terminal, elastic=2, beside=functions if shared else ())]
+
+
 def function_table(functions: Sequence[FunctionInfo], terminal: Terminal) -> list[str]:
     """The functions with kind, arguments and place."""
-    rows = [
-        (
-            Cell(each.path),
-            Cell(each.kind_words, _KIND_STYLES.get(each.kind, "")),
-            Cell("no route leads to it" if each.kind == "http_action" else arguments_text(each.args)),
-            Cell(within_functions(each.place), "muted"),
-        )
-        for each in functions
-    ]
-    return table(("Function", "Kind", "Arguments", "Where"), rows, terminal, elastic=2)
+    return table(FUNCTION_HEADERS, _function_rows(functions), terminal, elastic=2)
 
 
 def route_table(routes: Sequence[RouteInfo], terminal: Terminal) -> list[str]:
     """The routes in the order they were given, with method, handler and place."""
-    rows = [
+    return table(ROUTE_HEADERS, _route_rows(routes), terminal, elastic=2)
+
+
+def _function_rows(functions: Sequence[FunctionInfo]) -> list[tuple[Cell, ...]]:
+    return [
+        (
+            Cell(each.path),
+            Cell(each.kind_words, _KIND_STYLES.get(each.kind, "")),
+            Cell(arguments_text(each.args)),
+            Cell(within_functions(each.place), "muted"),
+        )
+        for each in functions
+    ]
+
+
+def _route_rows(routes: Sequence[RouteInfo]) -> list[tuple[Cell, ...]]:
+    return [
         (
             Cell(each.path),
             Cell(each.method, _METHOD_STYLES.get(each.method, "")),
@@ -46,7 +67,6 @@ def route_table(routes: Sequence[RouteInfo], terminal: Terminal) -> list[str]:
         )
         for each in routes
     ]
-    return table(("Route", "Method", "Handler", "Where"), rows, terminal, elastic=2)
 
 
 def within_functions(place: str) -> str:
@@ -54,13 +74,29 @@ def within_functions(place: str) -> str:
     return place.partition("/")[2] or place
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]], terminal: Terminal, *, elastic: int) -> list[str]:
-    """Columns under `headers`, as wide as their longest cell; column `elastic` wraps where the terminal is narrow."""
+def table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    terminal: Terminal,
+    *,
+    elastic: int,
+    beside: Sequence[Sequence[Cell]] = (),
+) -> list[str]:
+    """Columns under `headers`, as wide as their longest cell; nothing at all without rows.
+
+    Column `elastic` wraps where the terminal is narrow. `beside` are the rows of a table whose columns are shared.
+    """
+    if not rows:
+        return []
     all_rows = [[Cell(header, "muted") for header in headers], *rows]
-    widths = [max(cell_len(row[number].text) for row in all_rows) for number in range(len(headers))]
+    widths = _widths([*all_rows, *beside])
     others = sum(widths) - widths[elastic] + len(GAP) * (len(widths) - 1)
     widths[elastic] = min(widths[elastic], max(terminal.width - others, ELASTIC_MIN))
     return [line for row in all_rows for line in _row_lines(row, widths, terminal, elastic)]
+
+
+def _widths(rows: Sequence[Sequence[Cell]]) -> list[int]:
+    return [max(cell_len(cell.text) for cell in column) for column in zip(*rows, strict=True)]
 
 
 def _row_lines(row: Sequence[Cell], widths: Sequence[int], terminal: Terminal, elastic: int) -> Iterator[str]:

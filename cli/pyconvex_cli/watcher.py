@@ -85,7 +85,7 @@ class Watched:
 
 
 class Watcher:
-    """Brings the changes of one project to the event loop. `start` blocks (imports, file system), so use a thread for it.
+    """Brings the changes of one project to the event loop. `start` blocks (imports, disk), so use a thread for it.
 
     Two threads watch: the functions folder with everything below it, and single folders without what lies below
     them (`node_modules` beside the functions may hold 100,000 folders).

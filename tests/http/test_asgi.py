@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+
 from pyconvex.http.asgi import BodyTooLarge, ClientGone, Exchange, Message
 
 
@@ -83,10 +84,9 @@ def test_polling_takes_what_is_there_and_does_not_wait() -> None:
         server.waiting.put_nowait(part(b"b", more=False))
         body.poll()
         assert body.complete
-        assert not body.disconnected
+        assert not body.look()
         server.waiting.put_nowait(GONE)
-        body.poll()
-        assert body.disconnected
+        assert body.look()
 
     run(story)
 

@@ -4,6 +4,7 @@ import base64
 import json
 
 import pytest
+
 from pyconvex.engine.identity import ADMIN, ANONYMOUS
 from pyconvex.errors import RequestRefused
 from pyconvex.http.authorization import identify, identify_leniently

@@ -1,6 +1,7 @@
 """`http/client_version.py`: the Convex-Client header (wire 1.5, 3.4)."""
 
 import pytest
+
 from pyconvex.errors import RequestRefused
 from pyconvex.http.client_version import default_format, wants_structured_lines
 

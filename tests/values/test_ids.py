@@ -50,10 +50,10 @@ def test_any_single_wrong_letter_is_noticed(id: DocumentId, data: st.DataObject)
 @given(st.text(alphabet=ALPHABET, min_size=30, max_size=38))
 def test_what_decodes_is_canonical(text: str) -> None:
     try:
-        id = decode_id(text)
+        decoded = decode_id(text)
     except InvalidId:
         return
-    assert encode_id(id) == text
+    assert encode_id(decoded) == text
 
 
 def test_only_our_letters_are_read() -> None:
@@ -82,7 +82,7 @@ def test_only_our_letters_are_read() -> None:
     ],
 )
 def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(InvalidId, match="^Unable to decode ID$") as caught:
+    with pytest.raises(InvalidId, match=r"^Unable to decode ID$") as caught:
         decode_id(text)
     assert isinstance(caught.value, DeveloperError)
     assert isinstance(caught.value, ValueError)

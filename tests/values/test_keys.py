@@ -96,6 +96,7 @@ IN_ORDER: list[Value | Undefined] = [
         ([Int64(1), None], "1209010300"),
         ({"a": True}, "1561000f00"),
         ({}, "1500"),
+        ({"": None}, "1500ff0300"),
     ],
 )
 def test_reference_vectors(value: Value | Undefined, key: str) -> None:
@@ -118,6 +119,11 @@ def test_a_key_is_its_parts_one_after_another() -> None:
     assert encode_key(["a", 1.5, None]) == encode_key(["a"]) + encode_key([1.5]) + encode_key([None])
     assert encode_key([]) == b""
     assert encode_key({"b": 1, "a": 2}.values()) == encode_key([1, 2])
+
+
+def test_the_end_of_an_object_is_no_empty_name() -> None:
+    assert encode_key([{}, True, None]) < encode_key([{"": False}, None, None])
+    assert encode_key([{}, "x"]) < encode_key([{"": None}, "a"])
 
 
 def test_the_order_of_fields_in_a_dict_does_not_matter() -> None:

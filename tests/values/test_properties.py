@@ -208,7 +208,7 @@ def _containers_of(value: Value) -> set[int]:
 @given(values)
 def test_no_json_says_null_where_there_is_a_value(value: Value) -> None:
     """The writer underneath turns NaN and Infinity into null when nobody stops it."""
-    expected = repr(value).count("None")
+    expected = repr(_without_texts(value)).count("None")
     for write in (encode, encode_clean, encode_export, dump):
         assert write(_without_texts(value)).count(b"null") == expected
 

@@ -38,17 +38,17 @@ def test_a_document_counts_its_system_fields_also_when_they_are_to_come() -> Non
     assert document_size(whole) == size_of(whole) == 74
 
 
-@pytest.mark.parametrize(
-    ("value", "depth"),
-    [
-        (None, 0),
-        ("a", 0),
-        ([], 1),
-        ({}, 1),
-        ([1, []], 2),
-        ({"a": 1, "b": {"c": [1]}}, 3),
-        ([[], [[[]]], []], 4),
-    ],
-)
+DEPTHS: list[tuple[Value, int]] = [
+    (None, 0),
+    ("a", 0),
+    ([], 1),
+    ({}, 1),
+    ([1, []], 2),
+    ({"a": 1, "b": {"c": [1]}}, 3),
+    ([[], [[[]]], []], 4),
+]
+
+
+@pytest.mark.parametrize(("value", "depth"), DEPTHS)
 def test_depth(value: Value, depth: int) -> None:
     assert depth_of(value) == depth

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from pyconvex.errors import PyconvexError, StartFailed
 from pyconvex_cli.console import console
 from pyconvex_cli.gitignore import missing_lines
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 def init(
     directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="The project's folder; created if need be. The default is this one.")
+        Path, typer.Argument(metavar="DIR", help="The project's folder; created if need be. The default is this one.")
     ] = Path(),
     template: Annotated[str, typer.Option(metavar="NAME", help="What to start from: basic or messages.")] = "messages",
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
-    """Scaffold a project that runs as it is; in an existing project, add only what is missing."""
+    """Start a project that runs as it is, or add what one lacks. Existing files are left alone without --force."""
     chosen = _template(template)
     target = directory.resolve()
     if target.exists() and not target.is_dir():

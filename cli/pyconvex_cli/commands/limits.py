@@ -2,23 +2,33 @@
 
 import json as json_text
 from dataclasses import fields
+from pathlib import Path
 
 import typer
+
 from pyconvex.settings import Limits, Settings
 from pyconvex_cli import flags
 from pyconvex_cli.console import console
-from pyconvex_cli.project import find_project, project_settings
+from pyconvex_cli.project import NoProject, find_project, project_settings
 from pyconvex_cli.wording import size
 
 
 def limits(ctx: typer.Context, limit: flags.Limits = None, json: flags.Json = False) -> None:
-    """Show every limit, its value, and where that comes from."""
+    """Show every limit and where its value comes from."""
     del limit  # read through the context, together with the environment and pyproject.toml
-    settings = project_settings(ctx, find_project())
+    settings = project_settings(ctx, _project())
     if json:
         console.data(json_text.dumps(limits_json(settings), indent=2))
     else:
         console.data(limits_lines(settings))
+
+
+def _project() -> Path:
+    """Outside a project there are still flags and the environment to show."""
+    try:
+        return find_project()
+    except NoProject:
+        return Path.cwd()
 
 
 def limits_json(settings: Settings) -> list[dict[str, object]]:

@@ -66,7 +66,7 @@ class TurnTaking(Answer[T]):
 class Pending(Answer[T]):
     """An answer that its function has to account for when it ends: of a write, of a nested call, of a failed read.
 
-    `future` is there while the call still runs. `name` is what was called (`ctx.db.insert`), `code` and `line` say where.
+    `future` is there while the call still runs. `name` is what was called, such as `ctx.db.insert`.
     """
 
     __slots__ = ("_code", "_line", "_turn", "awaited", "future", "name")

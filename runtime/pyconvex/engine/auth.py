@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import DeveloperError
-from ..values.value import Value, convert
-from .answers import Answer
+from pyconvex.engine.answers import Answer
+from pyconvex.errors import DeveloperError
+from pyconvex.values.value import Value, convert
 
 if TYPE_CHECKING:
-    from .identity import Identity
+    from pyconvex.engine.identity import Identity
 
 
 class Auth:

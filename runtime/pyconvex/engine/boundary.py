@@ -5,20 +5,22 @@ https://docs.convex.dev/functions/validation
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
-from ..errors import BareError
-from ..functions.function import Function, Kind, Visibility
-from ..values.size import size_of
-from ..values.validators import ValidationFailed
-from ..values.value import InvalidValue, Value, convert
-from .logs import Level
-from .query import OrderedQuery
+from pyconvex.engine.logs import Level
+from pyconvex.engine.query import OrderedQuery
+from pyconvex.errors import BareError, DeveloperError
+from pyconvex.functions.function import Function, Kind, Visibility
+from pyconvex.values.display import display_in_error
+from pyconvex.values.size import size_of
+from pyconvex.values.validators import ValidationFailed
+from pyconvex.values.value import InvalidValue, Value, convert
 
 if TYPE_CHECKING:
-    from ..values.validators import TableNames
-    from .execution import Execution
+    from pyconvex.engine.execution import Execution
+    from pyconvex.store.store import Store
+    from pyconvex.values.validators import TableNames
 
 _WARN_FROM = 0.8
 
@@ -63,17 +65,29 @@ def accept_arguments(execution: Execution, function: Function, given: object, ta
     return accepted
 
 
+def refuse_positional(positional: Sequence[object]) -> None:
+    """Raises `DeveloperError` `PositionalArguments` unless there are none."""
+    if positional:
+        raise DeveloperError(
+            "PositionalArguments",
+            f"Functions take their arguments by name, but {display_in_error(positional[0])} was given without one.",
+            hint="Write `ctx.run_mutation(api.messages.send, body=...)`.",
+        )
+
+
 def accept_result(execution: Execution, function: Function, returned: object, tables: TableNames) -> Value:
     """What the handler returned, as a fresh value, validated where the function promises something.
 
-    Raises `BareError`: `QueryNotExecuted`, `ReturnsValidationError`, `ResultTooLarge`; `InvalidValue` for what is no value.
+    Raises `BareError`: `QueryNotExecuted`, `ReturnsValidationError`, `ResultTooLarge`. Raises `InvalidValue` for what
+    is no value.
     """
     if returned is None and function.returns is None:
         return None
     if isinstance(returned, OrderedQuery):
         raise BareError(
             "QueryNotExecuted",
-            "Return value is a Query. Results must be retrieved with `.collect()`, `.take(n), `.unique()`, or `.first()`.",
+            "Return value is a Query. "
+            "Results must be retrieved with `.collect()`, `.take(n), `.unique()`, or `.first()`.",
         )
     result = convert(returned)
     if function.returns is not None:
@@ -85,6 +99,16 @@ def accept_result(execution: Execution, function: Function, returned: object, ta
             ) from None
     _check_result_size(execution, function, result)
     return result
+
+
+def table_names(store: Store) -> TableNames:
+    """The newest names of tables by number, for what is checked outside of a transaction."""
+
+    def name_of(number: int) -> str | None:
+        table = store.catalog.numbered(number)
+        return None if table is None else table.name
+
+    return name_of
 
 
 def module_path(path: str) -> str:
@@ -99,10 +123,11 @@ def shown_path(path: str) -> str:
 
 
 def _args_object(function: Function, given: object) -> dict[str, Value]:
-    if isinstance(given, (list, tuple)):
-        if len(given) > 1:
-            raise _not_an_object(function, f"a function takes one object of arguments, not {len(given)} values")
-        given = given[0] if given else {}
+    if isinstance(given, list | tuple):
+        positional = cast("Sequence[object]", given)
+        if len(positional) > 1:
+            raise _not_an_object(function, f"a function takes one object of arguments, not {len(positional)} values")
+        given = positional[0] if positional else {}
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
@@ -123,7 +148,8 @@ def _check_args_size(execution: Execution, function: Function, arguments: dict[s
     if size > limit:
         raise BareError(
             "ArgumentsTooLarge",
-            f"Arguments for {module_path(function.path)} are too large (actual: {mebibytes(size)}, limit: {mebibytes(limit)})",
+            f"Arguments for {module_path(function.path)} are too large "
+            f"(actual: {mebibytes(size)}, limit: {mebibytes(limit)})",
         )
     if size > limit * _WARN_FROM:
         what = "function" if execution.is_transaction else "action"

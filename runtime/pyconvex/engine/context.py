@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..functions.function import Kind
-from .auth import Auth
-from .database import DatabaseReader, DatabaseWriter
-from .meta import ActionMeta, MutationMeta, QueryMeta
-from .storage import StorageActionWriter, StorageReader, StorageWriter
+from pyconvex.engine.absent import Explains
+from pyconvex.engine.auth import Auth
+from pyconvex.engine.database import DatabaseReader, DatabaseWriter
+from pyconvex.engine.meta import ActionMeta, MutationMeta, QueryMeta
+from pyconvex.engine.storage import StorageActionWriter, StorageReader, StorageWriter
+from pyconvex.functions.function import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from .actions import ActionRun
-    from .transactions import Run
+    from pyconvex.engine.actions import ActionRun
+    from pyconvex.engine.transactions import Run
 
 
-class QueryCtx:
+class QueryCtx(Explains):
     """`ctx` of a query. `fn` of `run_*` is a reference, the registered function itself, or a path."""
 
     __slots__ = ("_run",)
+    _absent = {
+        "run_mutation": "Cannot call a Mutation function from a Query function: make this function a mutation.",
+        "run_action": "Cannot call an Action function from a Query function: call both from an action.",
+    }
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -44,14 +49,15 @@ class QueryCtx:
     def meta(self) -> QueryMeta:
         return QueryMeta(self._run)
 
-    def run_query(self, fn: Any, /, **args: Any) -> Awaitable[Any]:
-        return self._run.call("ctx.run_query", Kind.QUERY, fn, args)
+    def run_query(self, fn: Any, /, *positional: Any, **args: Any) -> Awaitable[Any]:
+        return self._run.call("ctx.run_query", Kind.QUERY, fn, positional, args)
 
 
 class MutationCtx(QueryCtx):
     """`ctx` of a mutation."""
 
     __slots__ = ()
+    _absent = {"run_action": "Cannot call an Action function from a Mutation function: call both from an action."}
 
     @property
     def db(self) -> DatabaseWriter:
@@ -65,15 +71,16 @@ class MutationCtx(QueryCtx):
     def meta(self) -> MutationMeta:
         return MutationMeta(self._run)
 
-    def run_mutation(self, fn: Any, /, **args: Any) -> Awaitable[Any]:
+    def run_mutation(self, fn: Any, /, *positional: Any, **args: Any) -> Awaitable[Any]:
         """A sub-transaction: when it raises, what it wrote is undone, and the caller may go on."""
-        return self._run.call("ctx.run_mutation", Kind.MUTATION, fn, args)
+        return self._run.call("ctx.run_mutation", Kind.MUTATION, fn, positional, args)
 
 
-class ActionCtx:
+class ActionCtx(Explains):
     """`ctx` of an action or HTTP action. Each `run_*` is a transaction or an action of its own."""
 
     __slots__ = ("_run",)
+    _absent = {"db": "Actions have no `ctx.db`: read with `ctx.run_query(...)`, write with `ctx.run_mutation(...)`."}
 
     def __init__(self, run: ActionRun) -> None:
         self._run = run
@@ -90,11 +97,11 @@ class ActionCtx:
     def meta(self) -> ActionMeta:
         return ActionMeta(self._run)
 
-    def run_query(self, fn: Any, /, **args: Any) -> Awaitable[Any]:
-        return self._run.call("query", Kind.QUERY, fn, args)
+    def run_query(self, fn: Any, /, *positional: Any, **args: Any) -> Awaitable[Any]:
+        return self._run.call("query", Kind.QUERY, fn, positional, args)
 
-    def run_mutation(self, fn: Any, /, **args: Any) -> Awaitable[Any]:
-        return self._run.call("mutation", Kind.MUTATION, fn, args)
+    def run_mutation(self, fn: Any, /, *positional: Any, **args: Any) -> Awaitable[Any]:
+        return self._run.call("mutation", Kind.MUTATION, fn, positional, args)
 
-    def run_action(self, fn: Any, /, **args: Any) -> Awaitable[Any]:
-        return self._run.call("action", Kind.ACTION, fn, args)
+    def run_action(self, fn: Any, /, *positional: Any, **args: Any) -> Awaitable[Any]:
+        return self._run.call("action", Kind.ACTION, fn, positional, args)

@@ -6,28 +6,33 @@ Calls act at once. Their errors are raised where the answer is awaited, with the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from ..errors import DeveloperError
-from ..store.catalog import FIRST_USER_TABLE, PUBLIC_SYSTEM_TABLES
-from ..values.ids import DocumentId, InvalidId, decode_id, encode_id
-from ..values.value import Undefined, Value, convert, undefined
-from .query import QueryInitializer
+from pyconvex.engine.absent import Explains
+from pyconvex.engine.query import QueryInitializer
+from pyconvex.errors import DeveloperError
+from pyconvex.store.catalog import FIRST_USER_TABLE, PUBLIC_SYSTEM_TABLES
+from pyconvex.values.ids import DocumentId, InvalidId, decode_id, encode_id
+from pyconvex.values.value import Undefined, Value, convert, undefined
 
 if TYPE_CHECKING:
-    from ..store.transaction import Transaction
-    from .answers import Answer
-    from .transactions import Run
+    from pyconvex.engine.answers import Answer
+    from pyconvex.engine.transactions import Run
+    from pyconvex.store.transaction import Transaction
 
 _ABSENT: Final = object()
-HIDDEN_FIELDS: Final = ("_file",)
+_WRITES: Final = ("insert", "patch", "replace", "delete")
+HIDDEN_FIELDS: Final = ("fileId",)
 """Fields of system tables that are pyconvex's own affair."""
 
 
-class DatabaseReader:
+class DatabaseReader(Explains):
     """`ctx.db` of a query."""
 
     __slots__ = ("_run",)
+    _absent = {
+        name: f"Queries cannot write, so their `ctx.db` has no `{name}`: make this a mutation." for name in _WRITES
+    }
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -76,10 +81,11 @@ class DatabaseWriter(DatabaseReader):
         return self._run.write("ctx.db.delete", _delete(self._run.transaction, table_or_id, id))
 
 
-class SystemReader:
+class SystemReader(Explains):
     """`ctx.db.system`."""
 
     __slots__ = ("_run",)
+    _absent = {name: f"System tables are read-only, so `ctx.db.system` has no `{name}`." for name in _WRITES}
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -119,26 +125,28 @@ async def _get_system(transaction: Transaction, table_or_id: object, id: object)
     return None if found is None else visible_part(found)
 
 
-async def _insert(transaction: Transaction, table: object, value: object) -> str:
+async def _insert(transaction: Transaction, table: str, value: object) -> str:
     _check_table_argument(table, "db.insert")
-    _check_writable(table)
+    if table.startswith("_"):
+        raise _read_only()
     return await transaction.insert(table, _fields(value, "db.insert"))
 
 
 async def _patch(transaction: Transaction, given: tuple[Any, ...]) -> None:
-    table_or_id, id, value = _with_value(given, "db.patch")
-    document = _writable_id(transaction, table_or_id, id, "db.patch")
+    table_or_id, given_id, value = _with_value(given, "db.patch")
+    document = _writable_id(transaction, table_or_id, given_id, "db.patch")
     if not isinstance(value, Mapping):
         raise _not_an_object("db.patch")
     fields: dict[str, Value | Undefined] = {
-        name: undefined if field is undefined else convert(field) for name, field in value.items()
+        name: undefined if field is undefined else convert(field)
+        for name, field in cast("Mapping[str, object]", value).items()
     }
     await transaction.patch(document, fields)
 
 
 async def _replace(transaction: Transaction, given: tuple[Any, ...]) -> None:
-    table_or_id, id, value = _with_value(given, "db.replace")
-    document = _writable_id(transaction, table_or_id, id, "db.replace")
+    table_or_id, given_id, value = _with_value(given, "db.replace")
+    document = _writable_id(transaction, table_or_id, given_id, "db.replace")
     await transaction.replace(document, _fields(value, "db.replace"))
 
 
@@ -204,7 +212,9 @@ def _with_value(given: tuple[Any, ...], method: str) -> tuple[object, object, ob
         return given[0], _ABSENT, given[1]
     if len(given) > 3:
         raise TypeError(f"{method}() takes an id and a value, or a table, an id and a value; {len(given)} were given")
-    raise TypeError(f"Must provide arg {len(given) + 1} `{'value' if given else 'id'}` to `{method.removeprefix('db.')}`")
+    raise TypeError(
+        f"Must provide arg {len(given) + 1} `{'value' if given else 'id'}` to `{method.removeprefix('db.')}`"
+    )
 
 
 def _fields(value: object, method: str) -> dict[str, Value]:
@@ -219,11 +229,6 @@ def _check_table_argument(table: object, method: str) -> None:
             "InvalidArgument",
             f"Invalid argument `table` for `{method}`, expected string but got '{type(table).__name__}': {table!r:.80}",
         )
-
-
-def _check_writable(table: str) -> None:
-    if table.startswith("_"):
-        raise _read_only()
 
 
 def _read_only() -> DeveloperError:

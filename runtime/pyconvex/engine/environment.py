@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from ..errors import DeveloperError, RequestRefused
-from .execution import current
+from pyconvex.engine.execution import current
+from pyconvex.errors import DeveloperError, RequestRefused
+from pyconvex.store.catalog import BY_CREATION_TIME, ENVIRONMENT
+from pyconvex.values.ids import DocumentId, decode_id
 
 if TYPE_CHECKING:
-    from ..settings import Limits
-    from ..store.store import Store
-    from ..store.transaction import Transaction
+    from pyconvex.settings import Limits
+    from pyconvex.store.store import Store
+    from pyconvex.store.transaction import Transaction
 
 NAME_LENGTH_MAX: Final = 256
 VALUE_BYTES_MAX: Final = 8192
 TOTAL_BYTES_MAX: Final = 512 * 1024
-TABLE: Final = "_environment_variables"
 
 _NAME = re.compile(r"[a-zA-Z_]+[a-zA-Z0-9_]*", re.ASCII)
 _HIDDEN_PREFIXES: Final = ("PYCONVEX_", "CONVEX_SELF_HOSTED_")
@@ -77,7 +78,7 @@ class Environment:
                     await transaction.delete(stored[name][0])
                     del after[name]
                 if value is not None:
-                    await transaction.insert(TABLE, {"name": name, "value": value})
+                    await transaction.insert(ENVIRONMENT, {"name": name, "value": value})
                     after[name] = value
             self._check_size(after)
             return dict(sorted(after.items()))
@@ -98,8 +99,8 @@ class Environment:
         return inherited | _BUILT_IN | self._variables.keys()
 
     @contextmanager
-    def visible(self) -> Iterator[None]:
-        """Makes `os.environ` answer from here within the `with`, in this context and the threads it starts with `to_thread`."""
+    def visible(self) -> Generator[None]:
+        """Makes `os.environ` answer from here: in this context, and in threads started with `asyncio.to_thread`."""
         token = _loading.set(self)
         try:
             yield
@@ -172,7 +173,7 @@ class _FunctionEnviron(_Process):
 
 
 def _refuse_change(name: str) -> None:
-    """Queries and mutations are replayed, so they change nothing outside the database; actions may set what libraries read."""
+    """Queries and mutations change nothing outside the database; actions may set what libraries read."""
     execution = current.get()
     if execution is not None and execution.is_transaction:
         raise DeveloperError(
@@ -193,12 +194,28 @@ def _names_of_process() -> Iterator[str]:
     return _Process.__iter__(os.environ)
 
 
+async def _stored(transaction: Transaction) -> dict[str, tuple[DocumentId, str]]:
+    """Id of the document and value, by name; sorted by name."""
+    index = transaction.index(ENVIRONMENT, BY_CREATION_TIME)
+    assert index is not None, "system tables are always there"
+    documents = await transaction.take(index)
+    return {
+        cast("str", document["name"]): (decode_id(cast("str", document["_id"])), cast("str", document["value"]))
+        for document in sorted(documents, key=lambda document: cast("str", document["name"]))
+    }
+
+
 def _check(name: str, value: str | None) -> None:
+    if name in _BUILT_IN:
+        raise RequestRefused(
+            400, "EnvironmentVariableNameForbidden", f"Environment variable {name!r} is built in and cannot be changed."
+        )
     if not _NAME.fullmatch(name):
         raise RequestRefused(
             400,
             "EnvironmentVariableNameInvalid",
-            f"Environment variable name {name!r} must be made of letters, digits and underscores, and not begin with a digit.",
+            f"Environment variable name {name!r} must be made of letters, digits and underscores, "
+            "and not begin with a digit.",
         )
     if len(name) > NAME_LENGTH_MAX:
         raise RequestRefused(
@@ -210,5 +227,6 @@ def _check(name: str, value: str | None) -> None:
         raise RequestRefused(
             400,
             "EnvironmentVariableValueTooLarge",
-            f"The value of environment variable {name!r} has {len(value.encode())} bytes; the limit is {VALUE_BYTES_MAX}.",
+            f"The value of environment variable {name!r} has {len(value.encode())} bytes; "
+            f"the limit is {VALUE_BYTES_MAX}.",
         )

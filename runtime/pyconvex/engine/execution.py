@@ -9,21 +9,22 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from random import Random
 from typing import TYPE_CHECKING, Any
 
-from ..clock import execution_id
-from ..functions.function import Kind
-from .lines import Lines, StreamedLines
-from .logs import LogLine, Progress
+from pyconvex.clock import execution_id
+from pyconvex.engine.lines import Lines, StreamedLines
+from pyconvex.engine.logs import LogLine, Progress
+from pyconvex.functions.function import Kind, Visibility
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..loading.registry import Registry
-    from ..store.transaction import Usage
-    from .answers import Pending
-    from .identity import Identity
-    from .services import Services
+    from pyconvex.engine.answers import Pending
+    from pyconvex.engine.identity import Identity
+    from pyconvex.engine.services import Services
+    from pyconvex.loading.registry import Registry
+    from pyconvex.store.transaction import Usage
 
 
 class Caller(StrEnum):
@@ -53,6 +54,7 @@ class Execution:
     """One run of one function. A mutation that has to run again gets a new one."""
 
     __slots__ = (
+        "_random",
         "after_commit",
         "call",
         "caller",
@@ -67,16 +69,26 @@ class Execution:
         "raised",
         "registry",
         "result_bytes",
+        "root",
         "services",
         "started",
         "started_ms",
+        "time_read",
         "udf_path",
         "usage",
         "variables_read",
+        "visibility",
     )
 
     def __init__(
-        self, services: Services, registry: Registry, call: Call, kind: Kind, identifier: str, *, caller: Caller | None = None
+        self,
+        services: Services,
+        registry: Registry,
+        call: Call,
+        kind: Kind,
+        identifier: str,
+        *,
+        caller: Caller | None = None,
     ) -> None:
         self.services = services
         self.registry = registry
@@ -86,8 +98,11 @@ class Execution:
         self.identifier = identifier
         self.udf_path: str | None = None
         """The path of a function called within a transaction; it marks the lines that such a function writes."""
+        self.root: Execution = self
+        """The execution whose transaction this is; itself but for a function called within a transaction."""
         self.parent_id: str | None = None
         self.depth = 0
+        self.visibility = Visibility.PUBLIC
         self.restart()
 
     def restart(self) -> None:
@@ -112,17 +127,28 @@ class Execution:
         self.usage: Usage | None = None
         self.result_bytes: int | None = None
         self.variables_read: set[str] = set()
+        self.time_read = False
+        self._random: Random | None = None
 
     @property
     def is_transaction(self) -> bool:
         """Whether this is a query or mutation, not an action."""
         return self.kind is Kind.QUERY or self.kind is Kind.MUTATION
 
+    @property
+    def random(self) -> Random:
+        """The random numbers of a query or mutation; functions that it calls get others, made from these."""
+        if self._random is None:
+            own = self.root is self
+            self._random = Random(self.services.clock.random_bytes(16) if own else self.root.random.getrandbits(128))
+        return self._random
+
     def child(self, kind: Kind, identifier: str) -> Execution:
         """The execution of a query or mutation that this query or mutation calls: same time, same lines."""
         child = Execution(self.services, self.registry, self.call, kind, identifier, caller=self.caller)
         child.parent_id = self.id
         child.udf_path = identifier
+        child.root = self.root
         child.depth = self.depth + 1
         child.started_ms = self.started_ms
         child.lines = self.lines

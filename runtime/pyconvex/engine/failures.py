@@ -10,13 +10,14 @@ import traceback
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from ..errors import DeveloperError, Place, PyconvexError
-from ..values.value import ConvexError, Undefined, Value, undefined
+from pyconvex.engine.guard import is_library
+from pyconvex.errors import DeveloperError, Place, PyconvexError
+from pyconvex.values.value import ConvexError, Undefined, Value, undefined
 
 if TYPE_CHECKING:
-    from ..loading.registry import Registry
+    from pyconvex.loading.registry import Registry
 
 MESSAGE_BYTES_MAX: Final = 65_536
 FRAMES_MAX: Final = 50
@@ -89,9 +90,7 @@ def user_frames(error: BaseException, root: Path) -> tuple[Frame, ...]:
 def user_file(file: str, root: str) -> str | None:
     """`file` relative to the project folder `root`; None for what is not the user's: pyconvex, Python, packages."""
     path = Path(file)
-    if not path.is_relative_to(root) or path.is_relative_to(_PYCONVEX) or "site-packages" in path.parts:
-        return None
-    if any(path.is_relative_to(folder) and not Path(root).is_relative_to(folder) for folder in _PYTHON):
+    if not path.is_relative_to(root) or is_library(file):
         return None
     return path.relative_to(root).as_posix()
 
@@ -107,7 +106,8 @@ def _headline(error: BaseException) -> str:
     name = "Error" if type(error) is DeveloperError else type(error).__name__
     headline = f"Uncaught {name}: {message}" if message else f"Uncaught {name}"
     if isinstance(error, BaseExceptionGroup):
-        headline += "".join(f"\n  {_headline(inner).removeprefix('Uncaught ')}" for inner in error.exceptions)
+        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        headline += "".join(f"\n  {_headline(one).removeprefix('Uncaught ')}" for one in inner)
     return headline
 
 

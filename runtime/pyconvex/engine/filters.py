@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from operator import ge, gt, le, lt
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-from ..errors import DeveloperError
-from ..values.int64 import Int64
-from ..values.keys import encode_key
-from ..values.value import Undefined, Value, convert, undefined
+from pyconvex.errors import DeveloperError
+from pyconvex.values.int64 import Int64
+from pyconvex.values.keys import encode_key
+from pyconvex.values.value import Undefined, Value, convert, undefined
 
 Row: TypeAlias = Mapping[str, Value]
 Evaluate: TypeAlias = Callable[[Row], Any]
@@ -43,8 +43,6 @@ class FilterBuilder:
 
     def field(self, path: str, /) -> Expression:
         """The field at `path` (`"address.city"`), undefined where there is none."""
-        if not isinstance(path, str):
-            raise _invalid(f"`q.field` takes the name of a field, not {type(path).__name__}")
         names = path.split(".")
         if len(names) == 1:
             return Expression(lambda row: row.get(path, undefined))
@@ -198,7 +196,7 @@ def _at(row: Row, names: list[str]) -> Value | Undefined:
     for name in names:
         if not isinstance(value, dict):
             return undefined
-        value = value.get(name, undefined)
+        value = cast("dict[str, Any]", value).get(name, undefined)
     return value
 
 

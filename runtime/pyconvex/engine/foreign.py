@@ -5,8 +5,9 @@ import inspect
 from collections.abc import Iterable, Iterator
 from types import FrameType
 
-from pyconvex.engine import guard
 from pyconvex.errors import BareError, DeveloperError, Place
+
+from . import guard
 
 
 class NotDeterministic(BareError):

@@ -11,14 +11,13 @@ import asyncio
 import contextvars
 import sys
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import suppress
-from time import perf_counter
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NoReturn, TypeVar, cast
 
-from pyconvex.engine import foreign
-from pyconvex.engine.guard import NotInQueriesOrMutations
-from pyconvex.engine.level import Level, close_coroutine, current_level, error_of, hand_over
-from pyconvex.engine.time_limit import FunctionTimeout, TimeLimit, TimeLimitExceeded, trusted
+from . import foreign
+from .guard import NotInQueriesOrMutations
+from .level import Level, close_coroutine, current_level, error_of, hand_over
+from .time_limit import FunctionTimeout, TimeLimit, TimeLimitExceeded, trusted
 
 __all__ = ["FunctionLoop", "current_function_loop", "trusted"]
 
@@ -53,7 +52,6 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         done, which is a turn earlier: in between the call would look idle with nothing outstanding."""
         self._real: asyncio.AbstractEventLoop
         self._wake: asyncio.Future[None] | None = None
-        self._pumped_at = 0.0
         self._finished = False
         self._task_factory: Any = None
 
@@ -74,7 +72,9 @@ class FunctionLoop(asyncio.AbstractEventLoop):
                     raise self._stuck()
                 await self._delivery()
                 self._pump(self.limit, self._drain)
-            failure = root.failure() if root.failures or len(root.futures) > 1 or root.has_failed() else None
+            if len(root.futures) == 1 and not root.failed and not root.failures:
+                return root.main.result()
+            failure = root.failure()
             if failure is None:
                 return root.main.result()
         except BaseException as ending:
@@ -88,16 +88,22 @@ class FunctionLoop(asyncio.AbstractEventLoop):
             del root.main
         raise failure
 
-    def spawn(self, main: Coroutine[Any, Any, T], *, context: contextvars.Context) -> "asyncio.Future[T]":
-        """A nested `run_query` or `run_mutation` in `context`, which must be a copy of its own.
+    def spawn(
+        self,
+        main: Coroutine[Any, Any, T],
+        *,
+        context: contextvars.Context,
+        scope: AbstractContextManager[object] | None = None,
+    ) -> "asyncio.Future[T]":
+        """A nested `run_query` or `run_mutation` in `context`, which must be one of its own.
 
-        Nothing else of the calling function goes on until the nested one, and everything it started, has
-        ended; so open a sub-transaction before this and close it after awaiting the future.
+        When the calling function next gives way, nothing else of it goes on until the nested one, and everything
+        that one started, has ended. `scope` (a sub-transaction) is around exactly that, and left with the failure.
         """
         with trusted():
             result: asyncio.Future[T] = self.create_future()
             outer = self._level
-            level = Level(self, outer, result)
+            level = Level(self, outer, result, scope)
             context.run(current_level.set, level)
             self._spawned.append(level)
             level.main = asyncio.Task(main, loop=self, name="pyconvex-nested", context=context)
@@ -127,7 +133,7 @@ class FunctionLoop(asyncio.AbstractEventLoop):
 
     def turn(self) -> "asyncio.Future[None] | None":
         """After 5 ms without giving way: a future to await, which lets the real loop run once; else None."""
-        if perf_counter() - self._pumped_at < TURN_SECONDS:
+        if self.limit.running_seconds < TURN_SECONDS:
             return None
         with trusted():
             turn: asyncio.Future[None] = self._real.create_future()
@@ -143,7 +149,6 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         task = _swap_current_task(real, None) if _swap_current_task else None
         sys.set_asyncgen_hooks(None, None)  # else the real loop would adopt the user's generators
         _set_running_loop(self)
-        self._pumped_at = perf_counter()
         try:
             limit.guard(work)
         finally:
@@ -159,21 +164,17 @@ class FunctionLoop(asyncio.AbstractEventLoop):
             level = self._level
             if level.nested:
                 self._level = level.nested.popleft()
+                self._level.enter()
             elif level.ready:
                 try:
-                    level.ready.popleft()._run()  # pyright: ignore[reportPrivateUsage]  # as every event loop does
+                    _run(level.ready.popleft())
                 except (SystemExit, KeyboardInterrupt) as exit_:
                     level.exit = exit_
-                if not level.ended and (level.main.done() or level.exit):
-                    self._end(level)
+                if not level.ended and (level.main.done() or level.exit is not None):
+                    if level.end():
+                        self._cancel(level)  # all else stops at once; after a success, what it forgot runs on
             elif self._outstanding or not self._close(level):
                 return
-
-    def _end(self, level: Level) -> None:
-        """The function has returned: what it forgot runs on. It has failed: all else stops at once."""
-        level.ended = True
-        if level.has_failed():
-            self._cancel(level)
 
     def _close(self, level: Level) -> bool:
         """Leave a level in which nothing can go on; whether there is more to drain."""
@@ -190,7 +191,7 @@ class FunctionLoop(asyncio.AbstractEventLoop):
             return False
         self._level = level.outer
         self._spawned.remove(level)
-        level.answer()
+        level.leave()
         return True
 
     def _cancel(self, level: Level) -> None:
@@ -257,7 +258,7 @@ class FunctionLoop(asyncio.AbstractEventLoop):
             self._cancel(level)
         while level := next((level for level in self._levels() if level.ready), None):
             with suppress(SystemExit, KeyboardInterrupt):
-                level.ready.popleft()._run()  # pyright: ignore[reportPrivateUsage]  # as every event loop does
+                _run(level.ready.popleft())
 
     def _close_coroutines(self) -> None:
         for level in self._levels():
@@ -274,11 +275,13 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        level = self._level_of(context) if self._spawned and context is not None else self._level
+        level = self._level_of(context) if self._spawned else self._level
         level.ready.append(handle)
         return handle
 
-    def _level_of(self, context: contextvars.Context) -> Level:
+    def _level_of(self, context: contextvars.Context | None) -> Level:
+        if context is None or not self._spawned:
+            return self._level
         level = context.get(current_level)
         return level if level is not None and level.loop is self else self._root
 
@@ -293,7 +296,7 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         """Accepted, so that `asyncio.timeout` works; as time stands still, only what is due already runs."""
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         if when <= self.time():
-            self.call_soon(timer._run, context=context)  # pyright: ignore[reportPrivateUsage]  # as every event loop does
+            self._level_of(context).ready.append(timer)
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -347,6 +350,11 @@ class FunctionLoop(asyncio.AbstractEventLoop):
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)
+
+
+def _run(handle: asyncio.Handle) -> None:
+    if not handle.cancelled():
+        handle._run()  # pyright: ignore[reportPrivateUsage]  # as every event loop does
 
 
 def current_function_loop() -> FunctionLoop | None:

@@ -19,9 +19,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pyconvex.engine import debugger
-from pyconvex.engine.time_limit import TimeLimit, alarm, here
 from pyconvex.errors import DeveloperError
+
+from . import debugger
+from .time_limit import TimeLimit, alarm, here
 
 
 class NotInQueriesOrMutations(DeveloperError):

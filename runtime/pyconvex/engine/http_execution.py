@@ -1,57 +1,171 @@
-"""One request to an HTTP action, from its routing until its body is sent."""
+"""One request to an HTTP action, from its routing until its body is sent.
+
+https://docs.convex.dev/functions/http-actions
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from .execution import Execution
-from .logs import Level
+from pyconvex.engine.actions import ActionPermits, ActionRun, limited
+from pyconvex.engine.context import ActionCtx
+from pyconvex.engine.execution import current
+from pyconvex.engine.failures import FunctionFailed, describe
+from pyconvex.engine.logs import Level
+from pyconvex.engine.reports import report
+from pyconvex.errors import BareError, RequestRefused
+from pyconvex.functions.context import RUNNING_CTX
+from pyconvex.functions.fetch.response import Response
 
 if TYPE_CHECKING:
+    from contextvars import Token
     from types import TracebackType
 
-    from ..functions.fetch.request import Request
-    from ..functions.fetch.response import Response
-    from ..functions.function import RegisteredFunction
-    from .context import ActionCtx
+    from pyconvex.engine.execution import Execution
+    from pyconvex.functions.fetch.request import Request
+    from pyconvex.functions.function import RegisteredFunction
 
 
 class HttpExecution:
-    """Enter it, `respond`, send the body, `finish`, leave.
+    """Enter it, `respond`, send the body, `finish`, leave; all in one task:
 
-        async with runner.http_action(registry, handler, call, "POST /x", request="POST /x") as running:
+        async with runner.http_action(registry, handler, call, "GET /x/*", request="GET /x/17") as running:
             response = await running.respond(request)
-            async for chunk in running.chunks(body): ...
+            ...
             running.finish(status=response.status)
+
+    Entering raises `RequestRefused` 429 `TooManyConcurrentRequests` when no place is free for 10 seconds. `ctx` is what
+    a mounted application finds with `current_ctx()`.
     """
 
-    ctx: ActionCtx
-    execution: Execution
+    __slots__ = (
+        "_action",
+        "_deadline",
+        "_finished",
+        "_function",
+        "_identifier",
+        "_permits",
+        "_request",
+        "_tokens",
+        "ctx",
+        "execution",
+    )
+
+    def __init__(
+        self,
+        execution: Execution,
+        permits: ActionPermits,
+        function: RegisteredFunction[..., Any] | None,
+        request: str | None,
+    ) -> None:
+        self.execution = execution
+        self._action = ActionRun(execution)
+        self.ctx = ActionCtx(self._action)
+        self._permits = permits
+        self._function = function
+        self._request = request
+        self._identifier = execution.identifier
+        self._finished = False
+        self._deadline = 0.0
+        self._tokens: tuple[Token[Any], Token[Any]]
+        if request is not None:
+            # Lines go out before their route is known to a reader, so under the path as it came (semantics 2.11).
+            execution.identifier = request
 
     async def __aenter__(self) -> HttpExecution:
-        raise NotImplementedError
+        await self._permits.acquire()
+        self._tokens = current.set(self.execution), RUNNING_CTX.set(self.ctx)
+        self._deadline = asyncio.get_running_loop().time() + self.execution.services.limits.action_seconds
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        raise NotImplementedError
+        execution_token, ctx_token = self._tokens
+        RUNNING_CTX.reset(ctx_token)
+        current.reset(execution_token)
+        self._permits.release()
+        if not self._finished:
+            self.finish(status=None, error="Client disconnected" if error is None else _text(error, self.execution))
 
     async def respond(self, request: Request) -> Response:
-        """Runs the handler. Raises `FunctionFailed` when it raised, took too long, or returned no Response."""
-        raise NotImplementedError
+        """Runs the handler.
 
-    def chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        Raises `FunctionFailed` when it raised, took too long, or returned no Response: its `failure` says what to
+        answer. Raises `RequestRefused` when it let one pass, of a body that is too large or a failed deployment.
+        """
+        assert self._function is not None, "a mounted application answers for itself"
+        try:
+            return await limited(self.execution, self._handled(self._function, request), until=self._deadline)
+        except RequestRefused:
+            raise
+        except Exception as error:
+            raise FunctionFailed(describe(error, self.execution.registry)) from error
+
+    async def chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The body of a streaming response, under the action's time limit.
 
-        Raises `FunctionFailed` when producing it fails; the log has the error then.
+        Raises `FunctionFailed` when producing it fails; an ERROR line about it is in the log then.
         """
-        raise NotImplementedError
+        while True:
+            try:
+                chunk = await limited(self.execution, _next(body), until=self._deadline)
+            except Exception as error:
+                failure = describe(error, self.execution.registry)
+                self.line(Level.ERROR, failure.text, "error:httpAction")
+                raise FunctionFailed(failure) from error
+            if chunk is None:
+                return
+            yield chunk
 
-    def warn(self, level: Level, text: str, code: str) -> None:
-        """A log line of the server's own about this request, such as a body over its limit (semantics 2.9)."""
-        raise NotImplementedError
+    def line(self, level: Level, text: str, code: str) -> None:
+        """Adds a line of the server's own about this request, such as a body over its limit (semantics 2.9)."""
+        self.execution.lines.add_system(level, text, code)
 
     def finish(self, *, status: int | None, error: str | None = None, note: str | None = None) -> None:
-        """Logs the request. `status` is what was sent, None when nothing was."""
-        raise NotImplementedError
+        """Ends the execution and logs it; the first call counts.
+
+        Args:
+            status: what was sent; None when nothing was.
+            error: the whole text of a failure (`Failure.text`).
+        """
+        if self._finished:
+            return
+        self._finished = True
+        self._action.end()
+        self.execution.lines.flush()
+        self.execution.identifier = self._identifier
+        report(self.execution, error=error, status=status, request=self._request, note=note)
+
+    async def _handled(self, function: RegisteredFunction[..., Any], request: Request) -> Response:
+        returned = function.handler(self.ctx, request)
+        if hasattr(returned, "__await__"):
+            returned = await returned
+        if not isinstance(returned, Response):
+            raise _no_response(function, returned)
+        return returned
+
+
+async def _next(body: AsyncIterator[bytes]) -> bytes | None:
+    try:
+        return await anext(body)
+    except StopAsyncIteration:
+        return None
+
+
+def _no_response(function: RegisteredFunction[..., Any], returned: object) -> BareError:
+    return BareError(
+        "NotAResponse",
+        f"HTTP actions must return a Response, but `{function.name}` returned {_described(returned)}",
+        hint="Return `Response(...)` or `Response.json(...)`.",
+    )
+
+
+def _described(returned: object) -> str:
+    return "None" if returned is None else f"an object of type `{type(returned).__name__}`"
+
+
+def _text(error: BaseException, execution: Execution) -> str:
+    return error.failure.text if isinstance(error, FunctionFailed) else describe(error, execution.registry).text

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..errors import PyconvexError, RequestRefused
-from ..values.value import Value, convert
+from pyconvex.errors import PyconvexError, RequestRefused
+from pyconvex.values.value import Value, convert
 
 
 class IdentityKind(StrEnum):

@@ -4,10 +4,11 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeVar
 
-from pyconvex.engine import foreign
+from . import foreign
+from .time_limit import trusted
 
 T = TypeVar("T")
 
@@ -15,18 +16,34 @@ T = TypeVar("T")
 class Level:
     """The call itself (`outer` is None), or a `run_query` or `run_mutation` nested in it."""
 
-    __slots__ = ("ended", "exit", "failures", "futures", "loop", "main", "nested", "outer", "ready", "result", "swept")
+    __slots__ = (
+        "_scope",
+        "ended",
+        "exit",
+        "failed",
+        "failures",
+        "futures",
+        "loop",
+        "main",
+        "nested",
+        "outer",
+        "ready",
+        "result",
+        "swept",
+    )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop | None = None,
         outer: "Level | None" = None,
         result: "asyncio.Future[Any] | None" = None,
+        scope: AbstractContextManager[object] | None = None,
     ) -> None:
         self.loop = loop
         self.outer = outer
         self.result = result
         """What the outer level awaits."""
+        self._scope = scope
         self.main: asyncio.Task[Any]
         self.ready: deque[asyncio.Handle] = deque()
         self.nested: deque[Level] = deque()
@@ -38,11 +55,15 @@ class Level:
         self.exit: BaseException | None = None
         """A SystemExit or KeyboardInterrupt, from whichever task."""
         self.ended = False
+        self.failed = False
         self.swept = False
         """What was left over has been cancelled."""
 
-    def has_failed(self) -> bool:
-        return self.exit is not None or self.main.cancelled() or self.main.exception() is not None
+    def end(self) -> bool:
+        """The function itself is over; whether it has failed."""
+        self.ended = True
+        self.failed = self.exit is not None or self.main.cancelled() or self.main.exception() is not None
+        return self.failed
 
     def failure(self) -> Exception | None:
         """What the function failed with: its own error, else one that nobody saw."""
@@ -52,15 +73,26 @@ class Level:
         self.forget_failures()
         return foreign.surface(error)
 
-    def answer(self) -> None:
-        """Hand the outcome to the outer level."""
+    def enter(self) -> None:
+        if self._scope is not None:
+            with trusted():
+                self._scope.__enter__()
+
+    def leave(self) -> None:
+        """Leave the scope and hand the outcome to the outer level."""
         failure = self.failure()
+        if self._scope is not None:
+            with trusted():
+                self._scope.__exit__(failure and type(failure), failure, failure and failure.__traceback__)
         if self.result is None or self.result.done():
-            return
-        if failure is None:
+            pass  # the outer level was cancelled
+        elif failure is None:
             self.result.set_result(self.main.result())
         else:
             self.result.set_exception(failure)
+        # Its context names the level: else each nested call would be a cycle for the garbage collector.
+        self.futures.clear()
+        del self.main
 
     def pending(self) -> list["asyncio.Future[Any]"]:
         return [future for future in self.futures if not future.done()]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 
-from .logs import Level, LogLine, SystemMetadata
+from pyconvex.engine.logs import Level, LogLine, SystemMetadata
+from pyconvex.values.display import display
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..clock import Clock
-    from ..settings import Limits
+    from pyconvex.clock import Clock
+    from pyconvex.settings import Limits
 
 OVERFLOW: Final = "Log overflow (maximum {limit}). Remaining log lines omitted."
 
@@ -21,13 +22,14 @@ OVERFLOW: Final = "Log overflow (maximum {limit}). Remaining log lines omitted."
 class Lines:
     """The lines of a query or mutation, with those of the functions it calls. Limits: `log_lines`, `log_line_bytes`."""
 
-    __slots__ = ("_clock", "_count", "_limits", "all")
+    __slots__ = ("_clock", "_count", "_limits", "_unfinished", "all")
 
     def __init__(self, clock: Clock, limits: Limits) -> None:
         self.all: list[LogLine] = []
         self._clock = clock
         self._limits = limits
         self._count = 0
+        self._unfinished: tuple[Level, str, str | None] | None = None
 
     def add(self, level: Level, messages: list[str], *, plain: str | None = None, path: str | None = None) -> None:
         """A line of user code; `plain` is its text for a terminal, `path` the nested function that wrote it."""
@@ -52,6 +54,21 @@ class Lines:
         """A line of pyconvex's own, such as a warning near a limit; always kept."""
         self._append(LogLine([text], level, self._clock.now_ms(), system_metadata=SystemMetadata(code)))
 
+    def write(self, level: Level, text: str, *, path: str | None = None) -> None:
+        """Text for a stream: each line that it ends is added, the rest waits for its end."""
+        begun = self._unfinished[1] if self._unfinished else ""
+        *ended, rest = (begun + text).split("\n")
+        self._unfinished = (level, rest, path) if rest else None
+        for line in ended:
+            self.add(level, [display(line)], plain=line, path=path)
+
+    def flush(self) -> None:
+        """Ends an unfinished line, and sends what goes out while the function runs."""
+        if self._unfinished is not None:
+            level, text, path = self._unfinished
+            self._unfinished = None
+            self.add(level, [display(text)], plain=text, path=path)
+
     def texts(self) -> list[str]:
         """The lines as clients get them."""
         return [line.text() for line in self.all] if self.all else []
@@ -72,7 +89,10 @@ class StreamedLines(Lines):
         self._scheduled: asyncio.Handle | None = None
 
     def flush(self) -> None:
-        """Sends what was not sent yet."""
+        super().flush()
+        self._send_fresh()
+
+    def _send_fresh(self) -> None:
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
@@ -83,7 +103,7 @@ class StreamedLines(Lines):
     def _append(self, line: LogLine) -> None:
         super()._append(line)
         if self._scheduled is None:
-            self._scheduled = asyncio.get_running_loop().call_soon(self.flush)
+            self._scheduled = asyncio.get_running_loop().call_soon(self._send_fresh)
 
 
 def _within(messages: list[str], bytes_max: int) -> tuple[list[str], bool]:

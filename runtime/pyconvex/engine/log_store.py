@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from .logs import LogEntry
+from pyconvex.engine.logs import LogEntry
 
 GATHER_SECONDS: Final = 0.1
 BATCH_ENTRIES: Final = 200
@@ -68,9 +68,9 @@ class LogStore:
     def newest(
         self, limit: int, *, since: float = 0.0, accept: Callable[[LogEntry], bool] | None = None
     ) -> list[LogEntry]:
-        """The newest `limit` entries that `accept` takes and that are later than `since` (milliseconds since 1970), oldest first.
+        """The newest `limit` entries that `accept` takes, oldest first; only those later than `since`.
 
-        Blocks while it reads; not for the event loop's thread.
+        `since` is in milliseconds since 1970. Blocks while it reads, so not for the event loop's thread.
         """
         self.flush()
         found: list[LogEntry] = []

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ..clock import Clock
+from pyconvex.clock import Clock
 
 if TYPE_CHECKING:
-    from .log_store import LogStore
+    from pyconvex.engine.log_store import LogStore
 
 ENTRIES_KEPT: Final = 1000
 TICK_MS: Final = 0.001
@@ -61,7 +61,7 @@ class LogLine(Struct, rename="camel", gc=False):
         return " ".join(self.messages) if self.plain is UNSET else self.plain
 
 
-class UsageStats(Struct, rename="camel", gc=False):
+class UsageStats(Struct, rename="camel", frozen=True, gc=False):
     """What one execution used; bytes unless the name says documents."""
 
     database_read_bytes: int = 0
@@ -191,7 +191,7 @@ class LogBook:
             self._wake()
 
     def entries(self, after: float, limit: int | None = None) -> list[LogEntry]:
-        """The entries in memory that are newer than the cursor `after` (milliseconds), oldest first; at most the first `limit`."""
+        """The entries in memory that are newer than the cursor `after`, oldest first, at most the first `limit`."""
         newer: list[LogEntry] = []
         for entry in reversed(self._entries):
             if cursor_of(entry) <= after:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .answers import Answer
+from pyconvex.engine.answers import Answer
 
 if TYPE_CHECKING:
-    from ..values.value import Value
-    from .actions import ActionRun
-    from .execution import Execution
-    from .transactions import Run
+    from pyconvex.engine.actions import ActionRun
+    from pyconvex.engine.execution import Execution
+    from pyconvex.engine.transactions import Run
+    from pyconvex.values.value import Value
 
 
 class Meta:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from ..errors import BareError, DeveloperError, RequestRefused
-from ..functions.references import function_path
+from pyconvex.errors import BareError, DeveloperError, RequestRefused
+from pyconvex.functions.references import function_path
 
 if TYPE_CHECKING:
-    from ..functions.function import Function
-    from ..loading.registry import Registry
+    from pyconvex.functions.function import Function
+    from pyconvex.loading.registry import Registry
 
 COMPONENT_LENGTH_MAX: Final = 64
 
@@ -51,7 +51,7 @@ def find_function(registry: Registry, fn: object) -> Function:
     if path is None:
         raise DeveloperError(
             "FunctionNotFound",
-            f"`{named.name}` is no function of the deployed version: no module of `convex/` has it under a name of its own.",
+            f"`{named.name}` is no function of the deployed version: no module of `convex/` has it under a name.",
             hint="Define it at the top level of a module, and import it from there.",
         )
     return registry.functions[path]

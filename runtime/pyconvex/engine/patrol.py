@@ -14,7 +14,7 @@ from threading import get_ident
 from time import perf_counter
 from typing import Protocol, cast
 
-from pyconvex.engine import debugger
+from . import debugger
 
 PERIOD_SECONDS = 0.01
 

@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import DeveloperError
-from ..store.catalog import BY_CREATION_TIME, BY_ID, PUBLIC_SYSTEM_TABLES, Index, IndexState
-from .filters import Row, condition_of
-from .ranges import Bound, bounds_of, span_of
+from pyconvex.engine.filters import Row, condition_of
+from pyconvex.engine.ranges import Bound, bounds_of, span_of
+from pyconvex.errors import DeveloperError
+from pyconvex.store.catalog import BY_CREATION_TIME, BY_ID, PUBLIC_SYSTEM_TABLES, Index, IndexState
 
 if TYPE_CHECKING:
-    from ..store.transaction import Scan, Transaction
-    from ..values.value import Value
-    from .answers import Answer
-    from .transactions import Run
+    from pyconvex.engine.answers import Answer
+    from pyconvex.engine.transactions import Run
+    from pyconvex.store.transaction import Scan, Transaction
+    from pyconvex.values.value import Value
 
     Document = dict[str, Value]
 

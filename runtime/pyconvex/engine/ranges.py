@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from ..errors import DeveloperError
-from ..store.catalog import BY_CREATION_TIME, BY_ID, Index
-from ..values.display import display_in_error
-from ..values.keys import encode_key
-from ..values.value import Undefined, Value, convert, undefined
+from pyconvex.errors import DeveloperError
+from pyconvex.store.catalog import BY_CREATION_TIME, BY_ID, Index
+from pyconvex.values.display import display_in_error
+from pyconvex.values.keys import encode_key
+from pyconvex.values.value import Undefined, Value, convert, undefined
 
 
 class Operator(StrEnum):
@@ -84,7 +84,8 @@ def bounds_of(range: Callable[[Any], Any] | None) -> tuple[Bound, ...]:
     if not isinstance(built, IndexRangeBuilder):
         raise DeveloperError(
             "InvalidIndexRange",
-            f"The range of `with_index` must return its builder, as in `lambda q: q.eq(...)`, not {type(built).__name__}",
+            "The range of `with_index` must return its builder, as in `lambda q: q.eq(...)`, "
+            f"not {type(built).__name__}",
         )
     return built.bounds
 

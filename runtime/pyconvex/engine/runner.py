@@ -10,47 +10,45 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BareError, DeveloperError, PyconvexError, RequestRefused
-from ..functions.function import Function, Kind, RegisteredFunction, Visibility
-from ..errors import Place
-from .actions import ActionPermits, run_action
-from .boundary import accept_arguments, check_callable, shown_path
-from .execution import Call, Caller, Execution
-from .failures import Failure, describe
-from .http_execution import HttpExecution
-from .paths import check_path
-from .reports import report
-from .services import Services
-from .transactions import run_mutation, run_query
+from pyconvex.engine.actions import ActionPermits, execute
+from pyconvex.engine.boundary import check_callable, shown_path
+from pyconvex.engine.execution import Call, Execution
+from pyconvex.engine.failures import Failure, describe
+from pyconvex.engine.http_execution import HttpExecution
+from pyconvex.engine.paths import check_path, not_found
+from pyconvex.engine.reports import report
+from pyconvex.engine.services import Services
+from pyconvex.errors import DeveloperError, Place
+from pyconvex.functions.function import Function, Kind, RegisteredFunction, Visibility
 
 if TYPE_CHECKING:
-    from ..clock import Clock
-    from ..files.storage import FileStorage
-    from ..loading.registry import Registry
-    from ..settings import Limits
-    from ..store.store import Store
-    from ..values.value import Value
-    from .environment import Environment, Urls
-    from .logs import LogBook
-    from .versions import Versions
+    from pyconvex.clock import Clock
+    from pyconvex.engine.environment import Environment, Urls
+    from pyconvex.engine.logs import LogBook
+    from pyconvex.engine.versions import Versions
+    from pyconvex.files.storage import FileStorage
+    from pyconvex.loading.registry import Registry
+    from pyconvex.settings import Limits
+    from pyconvex.store.store import Store
+    from pyconvex.values.value import Value
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How a call ended. `failure` is None for a success, whose `value` is the result."""
+    """How a call ended. `failure` is None for a success, whose result is `value`."""
 
     value: Value = None
     failure: Failure | None = None
-    error: BaseException | None = None
+    error: Exception | None = None
     """The exception behind `failure`, for callers in the same process."""
     log_lines: list[str] = field(default_factory=list[str])
     """`[LOG] 'a' 42`, of the function and of the queries and mutations it called in its own transaction."""
     ts: int | None = None
-    """Nanoseconds: the snapshot of a query, the commit of a mutation."""
+    """Nanoseconds: the snapshot of a query, the commit of a mutation; None for an action."""
 
 
 class Runner:
-    """The way into user code. Everything it is given is shared by all calls."""
+    """The way into user code. What it is given is shared by all calls."""
 
     def __init__(
         self,
@@ -65,7 +63,7 @@ class Runner:
     ) -> None:
         self.services = Services(store, files, environment, logs, limits, clock, urls)
         self.versions = versions
-        self.permits = ActionPermits(limits.concurrent_actions)
+        self._permits = ActionPermits(limits.concurrent_actions)
 
     async def call(
         self,
@@ -77,7 +75,7 @@ class Runner:
         internal: bool = False,
         text_for_missing: str = "public function",
     ) -> Outcome:
-        """Runs the function called `path` for a client, and answers how it ended.
+        """Runs the function called `path` on the current version, and answers how it ended.
 
         Args:
             path: `messages:send`, in either spelling; `messages` means its default function.
@@ -87,29 +85,41 @@ class Runner:
             text_for_missing: `"public function"` or `"function"`, for the message about one that is not there.
 
         Raises:
-            RequestRefused: 400 for what is no path, 429 when too many actions run, 500 and 503 when it was not the function's fault.
+            RequestRefused: 400 for what is no path, 429 when too many actions run, 500 and 503 when it was not the
+                function's fault.
         """
         with self.versions.lease() as registry:
             function = registry.find(path)
             if function is None:
                 check_path(path)
             known = kind or (function.kind if function else Kind.QUERY)
-            identifier = shown_path(function.path if function else path)
-            execution = Execution(self.services, registry, call, known, identifier)
+            execution = Execution(self.services, registry, call, known, shown_path(function.path if function else path))
             try:
                 if function is None or not check_callable(function, kind, internal):
-                    raise _missing(path, text_for_missing)
-                value = await self.execute(execution, function, args)
+                    raise not_found(path, text_for_missing)
             except DeveloperError as error:
-                pass
-            raise NotImplementedError
+                report(execution, error=error.message)
+                return _failed(execution, error)
+            try:
+                value, ts = await self._permitted(execution, function, args)
+            except Exception as error:
+                if not isinstance(error, DeveloperError) and error is not execution.raised:
+                    raise
+                return _failed(execution, error)
+            return Outcome(value, log_lines=execution.lines.texts(), ts=ts)
 
     async def inline(self, kind: Kind, fn: Callable[[Any], Any], call: Call) -> Value:
         """Runs `fn(ctx)` as a function of that kind on the current version, for tests.
 
         Raises what `fn` raises; then nothing of it was kept.
         """
-        raise NotImplementedError
+        code = getattr(fn, "__code__", None)
+        place = Place(code.co_filename, code.co_firstlineno) if code is not None else Place("<inline>", 1)
+        function = Function("<inline>", kind, Visibility.INTERNAL, None, None, fn, place)
+        with self.versions.lease() as registry:
+            execution = Execution(self.services, registry, call, kind, function.path)
+            value, _ts = await self._permitted(execution, function, {})
+            return value
 
     def http_action(
         self,
@@ -120,13 +130,33 @@ class Runner:
         *,
         request: str | None = None,
     ) -> HttpExecution:
-        """One request to an HTTP action (`function` is None for a mounted application), as a context manager.
+        """One request to an HTTP action, to be entered with `async with`.
 
         Args:
-            registry: the version the route was found in; the caller holds its lease.
+            registry: the version that the route was found in; the caller holds its lease.
+            function: the handler; None for a mounted application.
             identifier: method and route as declared, `GET /profile/*`.
             request: method and path as they came, `GET /profile/17`.
-
-        Entering raises `RequestRefused` 429 `TooManyConcurrentRequests` when no place is free for 10 seconds.
         """
-        raise NotImplementedError
+        execution = Execution(self.services, registry, call, Kind.HTTP_ACTION, identifier)
+        return HttpExecution(execution, self._permits, function, request)
+
+    def http_unmatched(
+        self, registry: Registry, call: Call, request: str, *, status: int, note: str | None = None
+    ) -> None:
+        """Logs a request that no route took. `note` may say which route is nearest."""
+        execution = Execution(self.services, registry, call, Kind.HTTP_ACTION, request)
+        report(execution, status=status, request=request, note=note)
+
+    async def _permitted(self, execution: Execution, function: Function, args: object) -> tuple[Value, int | None]:
+        if function.kind is not Kind.ACTION:
+            return await execute(execution, function, args)
+        await self._permits.acquire()
+        try:
+            return await execute(execution, function, args)
+        finally:
+            self._permits.release()
+
+
+def _failed(execution: Execution, error: Exception) -> Outcome:
+    return Outcome(failure=describe(error, execution.registry), error=error, log_lines=execution.lines.texts())

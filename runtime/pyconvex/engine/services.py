@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..clock import Clock
-    from ..files.storage import FileStorage
-    from ..settings import Limits
-    from ..store.store import Store
-    from .environment import Environment, Urls
-    from .logs import LogBook
+    from pyconvex.clock import Clock
+    from pyconvex.engine.environment import Environment, Urls
+    from pyconvex.engine.logs import LogBook
+    from pyconvex.files.storage import FileStorage
+    from pyconvex.settings import Limits
+    from pyconvex.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,19 @@ from time import perf_counter
 from types import FrameType, TracebackType
 from typing import TypeVar
 
-from pyconvex.engine import debugger, patrol
 from pyconvex.errors import BareError
+
+from . import debugger, patrol
 
 T = TypeVar("T")
 
 REFIRE_SECONDS = 0.02
 """A call that swallowed its interrupt gets the next one after this long."""
 
+SWALLOWING_SECONDS = 20e-6
+"""About how long it takes to swallow one."""
+
+_SHORTEST_ALARM_SECONDS = 1e-6  # zero would mean never
 _LONGEST_ALARM_SECONDS = 3600.0
 _MAIN_THREAD = threading.main_thread().ident
 
@@ -80,6 +85,11 @@ class TimeLimit:
         """Time spent inside `guard` so far, up to when it last returned."""
         return self.seconds - self.left
 
+    @property
+    def running_seconds(self) -> float:
+        """Time since the current `guard` was entered."""
+        return perf_counter() - (self.due - self.left)
+
     def guard(self, work: Callable[[], T]) -> T:
         """Run `work`. Time between two guards does not count; inside another guard that one's limit holds.
 
@@ -88,7 +98,8 @@ class TimeLimit:
         thread = here
         if thread.limit is not None:
             return work()
-        self.check()
+        if self.expired:
+            raise TimeLimitExceeded
         # CPython looks for signals only at function entries, after calls into C and at jumps back. So nothing is
         # raised between the return of `work` and `limit = None`, nor before the first statement of the except clause.
         try:
@@ -107,7 +118,8 @@ class TimeLimit:
                 raise TimeLimitExceeded from failure
             raise
         self.left = self.due - perf_counter()
-        self.check()
+        if self.expired:
+            raise TimeLimitExceeded
         return value
 
     def check(self) -> None:
@@ -195,7 +207,7 @@ class _Alarm:
         if not self._owned():
             return False
         now = perf_counter()
-        delay = min(max(due - now, 1e-5), _LONGEST_ALARM_SECONDS)
+        delay = min(max(due - now, _SHORTEST_ALARM_SECONDS), _LONGEST_ALARM_SECONDS)
         signal.setitimer(signal.ITIMER_REAL, delay, REFIRE_SECONDS)
         self.at = now + delay
         return True
@@ -233,8 +245,13 @@ def _rang(_signal: int, frame: FrameType | None) -> None:
     elif debugger.attached(frame):
         limit.due = inf
     else:
+        if limit.expired:
+            # `suppress(BaseException)`, `finally: continue`: hit again while the last one is still being swallowed.
+            # That takes microseconds; the fraction of the clock serves as chance.
+            alarm.set(now + now % SWALLOWING_SECONDS)
+        else:
+            alarm.at = now + REFIRE_SECONDS
         limit.expired = True
-        alarm.at = now + REFIRE_SECONDS
         if not thread.shield:
             raise TimeLimitExceeded
 

@@ -7,27 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import DeveloperError
-from ..functions.function import Function, Kind
-from .answers import Answer, Pending, TurnTaking
-from .boundary import accept_arguments, accept_result, check_kind, shown_path
-from .context import MutationCtx, QueryCtx
-from .execution import Execution, current
-from .failures import user_file
-from .function_loop import FunctionLoop, trusted
-from .logs import Level
-from .paths import find_function
+from pyconvex.engine.answers import Answer, Pending, TurnTaking
+from pyconvex.engine.boundary import accept_arguments, accept_result, check_kind, refuse_positional, shown_path
+from pyconvex.engine.context import MutationCtx, QueryCtx
+from pyconvex.engine.execution import Execution, current
+from pyconvex.engine.failures import user_file
+from pyconvex.engine.function_loop import FunctionLoop, trusted
+from pyconvex.engine.logs import Level
+from pyconvex.engine.paths import find_function
+from pyconvex.errors import DeveloperError
+from pyconvex.functions.function import Function, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Generator, Sequence
 
-    from ..store.transaction import Transaction
-    from ..values.value import Value
+    from pyconvex.store.transaction import Transaction
+    from pyconvex.values.value import Value
 
 T = TypeVar("T")
 
@@ -40,21 +40,24 @@ async def run_query(execution: Execution, function: Function, arguments: dict[st
         return value, transaction.ts
 
 
-async def run_mutation(execution: Execution, function: Function, given: object) -> tuple[Value, int]:
+async def run_mutation(
+    execution: Execution, function: Function, arguments: dict[str, Value], given: object
+) -> tuple[Value, int]:
     """Runs a mutation until it is committed; answers its result and the commit's timestamp (ns).
 
-    The store may run it several times. Each attempt starts from `given`, as the one before may have changed its arguments.
+    The store may run it several times; from the second on the arguments are made anew from what was `given`, as
+    the handler may have changed them.
     """
     services = execution.services
-    attempts = 0
+    fresh: dict[str, Value] | None = arguments
 
     async def attempt(transaction: Transaction) -> Value:
-        nonlocal attempts
-        if attempts:
+        nonlocal fresh
+        mine, fresh = fresh, None
+        if mine is None:
             execution.restart()
-        attempts += 1
-        arguments = accept_arguments(execution, function, given, transaction.table_name)
-        return await _drive(execution, function, transaction, arguments, services.limits.mutation_seconds)
+            mine = accept_arguments(execution, function, given, transaction.table_name)
+        return await _drive(execution, function, transaction, mine, services.limits.mutation_seconds)
 
     committed = await services.store.mutate(attempt)
     for then in execution.after_commit:
@@ -65,10 +68,17 @@ async def run_mutation(execution: Execution, function: Function, given: object) 
 async def _drive(
     execution: Execution, function: Function, transaction: Transaction, arguments: dict[str, Value], seconds: float
 ) -> Value:
-    run = Run(execution, function, transaction, FunctionLoop(seconds))
-    transaction.pause = run.take_turn
+    loop = FunctionLoop(seconds)
+    run = Run(execution, function, transaction, loop)
+    transaction.pause = loop.turn
     execution.usage = transaction.usage
-    return await run.loop.run(run.invoke(arguments), context=_context_of(execution))
+    try:
+        return await loop.run(run.invoke(arguments), context=_context_of(execution))
+    except Exception as error:
+        execution.raised = error
+        raise
+    finally:
+        execution.ended = True
 
 
 def _context_of(execution: Execution) -> Context:
@@ -93,21 +103,15 @@ class Run:
         """The handler from its arguments to its validated result, with everything it forgot to await."""
         execution = self.execution
         ctx = QueryCtx(self) if self.function.kind is Kind.QUERY else MutationCtx(self)
-        try:
-            result = self.function.handler(ctx, **arguments)
-            if hasattr(result, "__await__"):
-                result = await result
-            if execution.pending:
-                await self._settle()
-            accepted = accept_result(execution, self.function, result, self.transaction.table_name)
-            if execution.udf_path is None:
-                self._warn_near_limits()
-            return accepted
-        except Exception as error:
-            execution.raised = error
-            raise
-        finally:
-            execution.ended = True
+        result = self.function.handler(ctx, **arguments)
+        if hasattr(result, "__await__"):
+            result = await result
+        if execution.pending:
+            await self._settle()
+        accepted = accept_result(execution, self.function, result, self.transaction.table_name)
+        if execution.root is execution:
+            self._warn_near_limits()
+        return accepted
 
     def read(self, name: str, work: Coroutine[Any, Any, T]) -> Answer[T]:
         """Does `work` now. `name` is what the user called, and the user is two frames up."""
@@ -116,7 +120,7 @@ class Run:
             with trusted():
                 waiting = work.send(None)
         except StopIteration as stop:
-            turn = self.take_turn()
+            turn = self.loop.turn()
             return Answer(stop.value) if turn is None else TurnTaking(stop.value, turn)
         except Exception as error:
             return self._pend(Pending(name, _caller(), error=error))
@@ -130,45 +134,45 @@ class Run:
             with trusted():
                 waiting = work.send(None)
         except StopIteration as stop:
-            return self._pend(Pending(name, _caller(), value=stop.value, turn=self.take_turn()))
+            return self._pend(Pending(name, _caller(), value=stop.value, turn=self.loop.turn()))
         except Exception as error:
             return self._pend(Pending(name, _caller(), error=error))
         rest = self.loop.create_task(self._carry_on(work, waiting, write=True))
         return self._pend(Pending(name, _caller(), future=rest))
 
-    def call(self, name: str, kind: Kind, fn: object, arguments: dict[str, Any]) -> Answer[Any]:
+    def call(
+        self, name: str, kind: Kind, fn: object, positional: Sequence[Any], arguments: dict[str, Any]
+    ) -> Answer[Any]:
         """Runs another function inside this transaction, to its end before anything else here goes on."""
         self.loop.limit.check()
         self._check_alive()
         try:
-            child = self._child(kind, find_function(self.execution.registry, fn))
-            accepted = accept_arguments(child.execution, child.function, arguments, self.transaction.table_name)
+            refuse_positional(positional)
+            function = find_function(self.execution.registry, fn)
+            child = self._child(kind, function)
+            accepted = accept_arguments(child.execution, function, arguments, self.transaction.table_name)
         except Exception as error:
             return self._pend(Pending(name, _caller(), error=error))
-        future = self.loop.spawn(self._run_child(child, accepted), context=_context_of(child.execution))
+        future = self.loop.spawn(
+            child.invoke(accepted),
+            context=_context_of(child.execution),
+            scope=self._layer(child) if function.kind is Kind.MUTATION else None,
+        )
         return self._pend(Pending(name, _caller(), future=future))
-
-    def take_turn(self) -> asyncio.Future[None] | None:
-        """What a long read waits for between two pages; None while there is no need."""
-        turn = self.loop.turn()
-        return None if turn is None else self.loop.adopt(turn)
 
     def _child(self, kind: Kind, function: Function) -> Run:
         execution = self.execution
-        if kind is Kind.MUTATION and execution.kind is Kind.QUERY:
-            raise DeveloperError("MutationInQuery", "Cannot call a Mutation function from a Query function")
         check_kind(function, kind)
         check_depth(execution)
         child = execution.child(function.kind, shown_path(function.path))
         return Run(child, function, self.transaction, self.loop)
 
-    async def _run_child(self, child: Run, arguments: dict[str, Value]) -> Value:
-        if child.function.kind is Kind.QUERY:
-            return await child.invoke(arguments)
+    @contextmanager
+    def _layer(self, child: Run) -> Generator[None]:
+        """The sub-transaction around `child`: when it raises, what it wrote is undone."""
         with self.transaction.layer():
-            value = await child.invoke(arguments)
+            yield
         self.execution.after_commit += child.execution.after_commit
-        return value
 
     def _check(self, work: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -179,7 +183,7 @@ class Run:
             raise
 
     def _check_alive(self) -> None:
-        if self.execution.ended:
+        if self.execution.root.ended:
             raise DeveloperError(
                 "FunctionEnded",
                 f"`ctx` of {self.execution.identifier} was used after the function had ended.",
@@ -190,9 +194,7 @@ class Run:
         self.execution.pending.append(pending)
         return pending
 
-    async def _carry_on(
-        self, work: Coroutine[Any, Any, T], waiting: asyncio.Future[Any] | None, *, write: bool
-    ) -> T:
+    async def _carry_on(self, work: Coroutine[Any, Any, T], waiting: asyncio.Future[Any] | None, *, write: bool) -> T:
         """The rest of a call whose first step ended in a wait: for a store that answers later, or for a turn."""
         try:
             while True:

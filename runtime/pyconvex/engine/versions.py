@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from ..loading.registry import Registry
+from pyconvex.loading.registry import Registry
 
 
 class _Version(AbstractContextManager[Registry]):

@@ -1,7 +1,157 @@
-"""signature; the body follows"""
+"""Stored files in a folder of this machine."""
 
+import asyncio
+import hashlib
+import os
+import re
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO, Final
+
+from ..clock import Clock, SystemClock
+from ..errors import PyconvexError, Remedy, StartFailed
+from .storage import FileMissing, StoredFile
+
+CHUNK_BYTES: Final = 256 * 1024
+_KEY = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_INCOMING = "incoming"
+
+
+class FileNotStored(PyconvexError):
+    """The disk would not take a file; nothing of it was kept."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "FileNotStored", f"the file could not be stored: {reason}", hint="free some space", remedy=Remedy.WAIT
+        )
 
 
 class LocalFiles:
-    def __init__(self, folder: Path) -> None: ...
+    """Files under random names in `folder`, in subfolders by the first two letters.
+
+    A file comes into being with one rename after all its bytes are on the disk: a crash leaves it whole or not there.
+    The caller never chooses a name, and what is not such a name is no file, so no key leads out of the folder.
+
+    Raises:
+        StartFailed: the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock | None = None) -> None:
+        self._folder = folder
+        self._incoming = folder / _INCOMING
+        self._clock = clock or SystemClock()
+        try:
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            for abandoned in self._incoming.iterdir():
+                abandoned.unlink()
+        except OSError as error:
+            message = f"cannot store files in {folder}: {error.strerror}"
+            raise StartFailed("FileStorageUnusable", message) from error
+
+    async def put(self, content: bytes | AsyncIterable[bytes]) -> StoredFile:
+        """Store `content`; it is durable when this returns, and nothing is kept when it raises.
+
+        Raises:
+            FileNotStored: the disk is full or fails.
+        """
+        key = str(uuid.UUID(bytes=self._clock.random_bytes(16), version=4))
+        temporary = self._incoming / key
+        try:
+            return await self._receive(key, temporary, content)
+        except BaseException as error:
+            with suppress(OSError):
+                temporary.unlink()
+            if isinstance(error, OSError) and error.filename in (None, str(temporary), str(self._path(key))):
+                raise FileNotStored(error.strerror or str(error)) from error
+            raise
+
+    async def open(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to `stop` (the end when None), in chunks.
+
+        Raises:
+            FileMissing: no file of that key, found out before the first chunk.
+        """
+        path = self._existing(key)
+        try:
+            file = await asyncio.to_thread(path.open, "rb")
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileMissing(key) from None
+        return _chunks(file, start, stop)
+
+    async def delete(self, key: str) -> None:
+        """Remove a file; one that is not there is no error."""
+        with suppress(FileMissing, FileNotFoundError):
+            await asyncio.to_thread(self._existing(key).unlink)
+
+    async def _receive(self, key: str, temporary: Path, content: bytes | AsyncIterable[bytes]) -> StoredFile:
+        digest = hashlib.sha256()
+        size = 0
+        file = await asyncio.to_thread(temporary.open, "xb")
+        try:
+            async for piece in _pieces(content):
+                await asyncio.to_thread(file.write, piece)
+                await asyncio.to_thread(digest.update, piece)
+                size += len(piece)
+        except BaseException:
+            file.close()
+            raise
+        await asyncio.to_thread(self._keep, file, temporary, key)
+        return StoredFile(key, digest.digest(), size)
+
+    def _keep(self, file: BinaryIO, temporary: Path, key: str) -> None:
+        with file:
+            file.flush()
+            os.fsync(file.fileno())
+        path = self._path(key)
+        if not path.parent.exists():
+            path.parent.mkdir(exist_ok=True)
+            _sync_folder(self._folder)
+        temporary.rename(path)
+        _sync_folder(path.parent)
+
+    def _existing(self, key: str) -> Path:
+        if _KEY.fullmatch(key) is None:
+            raise FileMissing(key)
+        return self._path(key)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / key
+
+
+async def _pieces(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The content in pieces worth a hop to a thread each."""
+    if isinstance(content, bytes):
+        yield content
+        return
+    waiting = bytearray()
+    async for chunk in content:
+        waiting += chunk
+        if len(waiting) >= CHUNK_BYTES:
+            yield bytes(waiting)
+            waiting.clear()
+    yield bytes(waiting)
+
+
+async def _chunks(file: BinaryIO, start: int, stop: int | None) -> AsyncIterator[bytes]:
+    with file:
+        await asyncio.to_thread(file.seek, start)
+        left = None if stop is None else max(0, stop - start)
+        while left is None or left > 0:
+            chunk = await asyncio.to_thread(file.read, CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
+            if not chunk:
+                return
+            left = None if left is None else left - len(chunk)
+            yield chunk
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename or a new folder survive a power loss; systems that cannot open folders do it by themselves."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

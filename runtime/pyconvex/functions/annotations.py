@@ -90,7 +90,7 @@ class _Reader:
     def _generic(self, annotation: object) -> Validator:
         origin, parts = get_origin(annotation), get_args(annotation)
         if origin in (Union, types.UnionType):
-            return self._union(parts)
+            return v.any() if all(part in parts for part in get_args(Value)) else self._union(parts)
         if origin is Literal:
             return _union_of([self._literal(value) for value in parts])
         if origin is list:

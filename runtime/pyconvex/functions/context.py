@@ -16,7 +16,9 @@ from .references import FunctionReference
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Document: TypeAlias = dict[str, Any]
+Document: TypeAlias = Any
+"""A dict. Not said here, so that it fits where a handler's annotation promises `Doc.messages`, a TypedDict."""
+
 Doc = TypeVar("Doc")
 
 UserIdentity: TypeAlias = dict[str, Any]
@@ -130,10 +132,13 @@ class StorageReader(Protocol):
     """`ctx.storage` of a query (https://docs.convex.dev/file-storage)."""
 
     def get_url(self, id: str, /) -> Awaitable[str | None]: ...
+    def get_metadata(self, id: str, /) -> Awaitable[dict[str, Any] | None]: ...
 
 
 class StorageWriter(StorageReader, Protocol):
     """`ctx.storage` of a mutation."""
+
+    def delete(self, id: str, /) -> Awaitable[None]: ...
 
 
 class StorageActionWriter(StorageWriter, Protocol):
@@ -141,6 +146,31 @@ class StorageActionWriter(StorageWriter, Protocol):
 
     def get(self, id: str, /) -> Awaitable[Blob | None]: ...
     def store(self, blob: Blob, /, *, sha256: str | None = None) -> Awaitable[str]: ...
+
+
+class Meta(Protocol):
+    """What a function can learn about itself and its deployment."""
+
+    def get_function_metadata(self) -> Awaitable[dict[str, Any]]: ...
+    def get_deployment_metadata(self) -> Awaitable[dict[str, Any]]: ...
+
+
+class QueryMeta(Meta, Protocol):
+    """`ctx.meta` of a query."""
+
+    def get_transaction_metrics(self) -> Awaitable[dict[str, Any]]: ...
+
+
+class MutationMeta(QueryMeta, Protocol):
+    """`ctx.meta` of a mutation."""
+
+    def get_request_metadata(self) -> Awaitable[dict[str, Any]]: ...
+
+
+class ActionMeta(Meta, Protocol):
+    """`ctx.meta` of an action."""
+
+    def get_request_metadata(self) -> Awaitable[dict[str, Any]]: ...
 
 
 class _RunsQueries(Protocol):
@@ -170,6 +200,8 @@ class QueryCtx(_RunsQueries, Protocol):
     def auth(self) -> Auth: ...
     @property
     def storage(self) -> StorageReader: ...
+    @property
+    def meta(self) -> QueryMeta: ...
 
 
 class MutationCtx(_RunsQueries, _RunsMutations, Protocol):
@@ -181,6 +213,8 @@ class MutationCtx(_RunsQueries, _RunsMutations, Protocol):
     def auth(self) -> Auth: ...
     @property
     def storage(self) -> StorageWriter: ...
+    @property
+    def meta(self) -> MutationMeta: ...
 
 
 class ActionCtx(_RunsQueries, _RunsMutations, Protocol):
@@ -190,6 +224,8 @@ class ActionCtx(_RunsQueries, _RunsMutations, Protocol):
     def auth(self) -> Auth: ...
     @property
     def storage(self) -> StorageActionWriter: ...
+    @property
+    def meta(self) -> ActionMeta: ...
     @overload
     def run_action(
         self, fn: RegisteredFunction[P, T] | FunctionReference[P, T], /, *args: P.args, **kwargs: P.kwargs
@@ -213,6 +249,6 @@ def current_ctx() -> ActionCtx:
         raise DeveloperError(
             "NoCurrentContext",
             "current_ctx() was called while no request is being served",
-            hint="Call it inside a handler or a mounted application, not while a module is imported.",
+            hint="call it inside a handler or a mounted application, not while a module is imported",
         )
     return ctx

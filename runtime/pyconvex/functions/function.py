@@ -62,6 +62,9 @@ class RegisteredFunction(Generic[P, T]):
         AnnotationError: an annotation has no validator; it names the parameter and its line.
     """
 
+    __name__: str
+    __qualname__: str
+
     def __init__(
         self,
         kind: Kind,
@@ -83,7 +86,7 @@ class RegisteredFunction(Generic[P, T]):
         return self.handler(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<{self.kind} {self.__module__}.{self.handler.__qualname__}>"
+        return f"<{self.kind} {self.__module__}.{self.__qualname__}>"
 
     @cached_property
     def place(self) -> Place:
@@ -140,26 +143,31 @@ def register(
         known = cast("RegisteredFunction[..., Any]", handler)
         raise RegistrationError(
             "AlreadyRegistered",
-            f"`{known.name}` is already a {_spoken(known.kind)}, so it cannot become a {_spoken(kind)} too",
-            hint="Move what both need into a plain function, and call it from two registered ones.",
+            f"`{known.name}` is already {kind_phrase(known.kind)}, so it cannot become {kind_phrase(kind)} too",
+            hint="move what both need into a plain function, and call it from two registered ones",
             place=known.place,
         )
     if not isinstance(handler, FunctionType):
         raise RegistrationError(
             "NotAFunction",
-            f"`@{kind}` decorates a function, not {_described(handler)}",
-            hint=f"Write `@{kind}` above `async def name(ctx, ...)`.",
+            f"`@{kind}` decorates a function, not {described(handler)}",
+            hint=f"write `@{kind}` above `async def name(ctx, ...)`",
         )
     is_async = iscoroutinefunction(unwrap(handler))
     shape: type[RegisteredFunction[..., Any]] = AsyncFunction[..., Any] if is_async else PlainFunction[..., Any]
     return shape(kind, visibility, handler, args=args, returns=returns)
 
 
-def _spoken(kind: Kind) -> str:
-    return kind.replace("http_action", "HTTP action")
+def kind_phrase(kind: Kind) -> str:
+    """The kind in a sentence: "a query", "an HTTP action"."""
+    noun = "HTTP action" if kind is Kind.HTTP_ACTION else kind.value
+    return f"{'an' if noun.lower()[0] in 'ah' else 'a'} {noun}"
 
 
-def _described(thing: object) -> str:
+def described(thing: object) -> str:
+    """What was given instead of a function, in a sentence."""
+    if thing is None:
+        return "`None`"
     if isinstance(thing, type):
         return f"the class `{thing.__name__}`"
     return f"`{thing!r:.60}` ({type(thing).__name__})"

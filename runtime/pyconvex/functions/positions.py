@@ -7,7 +7,6 @@ executed, which may be newer or older than what `linecache` or the disk hold.
 import ast
 import inspect
 from collections.abc import Callable
-from importlib.abc import InspectLoader
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +45,9 @@ def parameter_place(handler: Callable[..., Any], parameter: str | None) -> Place
 def _source(handler: Callable[..., Any]) -> str:
     function = inspect.unwrap(handler)
     module = function.__globals__
-    loader = module.get("__loader__")
+    loader: Any = module.get("__loader__")
     try:
-        if isinstance(loader, InspectLoader) or hasattr(loader, "get_source"):
+        if hasattr(loader, "get_source"):
             return loader.get_source(module["__name__"]) or ""
         return Path(function.__code__.co_filename).read_text("utf-8")
     except (OSError, ImportError, SyntaxError, UnicodeDecodeError, KeyError):

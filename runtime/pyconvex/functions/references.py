@@ -69,7 +69,7 @@ class FunctionReference(Generic[P, T]):
             raise InvalidReference(
                 "InvalidReference",
                 f"API path is expected to be of the form `{self.__root}.module_name.function_name`. Found: `{self!r}`",
-                hint="Name the module and the function.",
+                hint="name the module and the function",
             )
         return f"{'/'.join(self.__parts[:-1])}:{self.__parts[-1]}"
 
@@ -104,7 +104,7 @@ def _not_a_function(fn: object) -> InvalidReference:
         return InvalidReference(
             "NotRegistered",
             f"`{name}` is a plain function, not a function of this deployment",
-            hint=f"Decorate it (`@internal_mutation` and the like), or call it directly: `await {name}(...)`.",
+            hint=f"decorate it (`@internal_mutation` and the like), or call it directly: `await {name}(...)`",
         )
     return InvalidReference(
         "InvalidReference",

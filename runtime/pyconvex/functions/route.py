@@ -159,5 +159,5 @@ class Pattern:
         return RouteError(
             "InvalidPathPattern",
             f"path '{self.path}' {what}",
-            hint="Parameters are `{name}`, `{name:int}` and, at the end, `{name:path}`; one in each segment.",
+            hint="parameters are `{name}`, `{name:int}` and, at the end, `{name:path}`; one in each segment",
         )

@@ -3,17 +3,25 @@
 import difflib
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from types import FunctionType
-from typing import Any, Final, TypeGuard, overload
-from urllib.parse import quote
+from typing import Any, Final, overload
 
 from pyconvex.errors import Place, caller_place
 
 from .cors import Cors
 from .fetch.request import NO_PARAMS, Request
 from .fetch.response import Response
-from .function import AsyncFunction, Kind, RegisteredFunction, Visibility, register
+from .function import AsyncFunction, described
 from .route import ANY_METHOD, METHODS, AsgiApp, Handler, Match, Pattern, Route, RouteError, RouteForm
+from .route_rules import (
+    as_http_action,
+    check_path,
+    check_prefix,
+    checked_handler,
+    checked_method,
+    checked_text,
+    has_parameters,
+    is_registered,
+)
 
 
 class _Absent(Enum):
@@ -21,7 +29,6 @@ class _Absent(Enum):
 
 
 _NO_HANDLER: Final = _Absent.HANDLER
-_KEPT_IN_PATHS = "/%:@!$&'()*+,;=~{}"
 _EXACT = "the exact path"
 _PATTERN = "the path with parameters (no exact path matches)"
 _PREFIX = "the longest prefix"
@@ -91,13 +98,13 @@ class HttpRouter:
         place = caller_place()
         try:
             self._check_open()
-            _check_prefix(_checked_text(prefix, "prefix"), "prefix")
+            check_prefix(checked_text(prefix, "prefix"), "prefix")
             self._check_free(ANY_METHOD, None, prefix)
-            if _is_registered(app) or not callable(app):
+            if is_registered(app) or not callable(app):
                 raise RouteError(
                     "NotAnAsgiApp",
-                    f"mount('{prefix}', ...) takes an ASGI application, not {_described(app)}",
-                    hint="For an HTTP action write `http.route(path_prefix=..., method=..., handler=...)`.",
+                    f"mount('{prefix}', ...) takes an ASGI application, not {described(app)}",
+                    hint="for an HTTP action write `http.route(path_prefix=..., method=..., handler=...)`",
                 )
         except RouteError as error:
             error.place = place
@@ -181,12 +188,12 @@ class HttpRouter:
                 raise RouteError(
                     "RouteWithoutHandler",
                     "route requires handler",
-                    hint="Pass an HTTP action as handler=, or leave handler out to decorate a function.",
+                    hint="pass an HTTP action as handler=, or leave handler out to decorate a function",
                 )
-            checked = _checked_method(method)
+            checked = checked_method(method)
             exact, prefix = self._checked_path(checked, path, path_prefix)
             if handler is not _NO_HANDLER:
-                self._add(checked, exact, prefix, _checked_handler(handler), place)
+                self._add(checked, exact, prefix, checked_handler(handler), place)
                 return None
         except RouteError as error:
             error.place = error.place or place
@@ -201,7 +208,7 @@ class HttpRouter:
             self._pending.pop(token, None)
             try:
                 self._check_open()
-                registered = _as_http_action(handler)
+                registered = as_http_action(handler)
                 self._check_free(method, path, prefix)
                 self._add(method, path, prefix, registered, place)
             except RouteError as error:
@@ -215,8 +222,8 @@ class HttpRouter:
         if self._is_frozen:
             raise RouteError(
                 "RouterFrozen",
-                "Routes cannot be added while requests are served",
-                hint="Call route() at the top level of http.py; a save serves the new routes.",
+                "routes cannot be added while requests are served",
+                hint="call route() at the top level of http.py; a save serves the new routes",
             )
 
     def _checked_path(self, method: str, path: object, prefix: object) -> tuple[str | None, str | None]:
@@ -224,19 +231,19 @@ class HttpRouter:
             raise RouteError(
                 "PathAndPrefix",
                 "Invalid httpRouter route: cannot contain both 'path' and 'path_prefix'",
-                hint="Keep `path` for one exact path, or `path_prefix` for everything below it.",
+                hint="keep `path` for one exact path, or `path_prefix` for everything below it",
             )
         if path is not None:
-            checked = _checked_text(path, "path")
-            _check_path(checked)
+            checked = checked_text(path, "path")
+            check_path(checked)
         elif prefix is not None:
-            checked = _checked_text(prefix, "path_prefix")
-            _check_prefix(checked, "path_prefix")
+            checked = checked_text(prefix, "path_prefix")
+            check_prefix(checked, "path_prefix")
         else:
             raise RouteError(
                 "NoPath",
                 "Invalid httpRouter route entry: must contain either field 'path' or 'path_prefix'",
-                hint="Write `path='/...'` or `path_prefix='/.../'`.",
+                hint="write `path='/...'` or `path_prefix='/.../'`",
             )
         exact, below = (checked, None) if path is not None else (None, checked)
         self._check_free(method, exact, below)
@@ -247,7 +254,7 @@ class HttpRouter:
             raise RouteError(
                 "DuplicateRoute",
                 f"Path '{path}' for method {method} already in use",
-                hint="Remove one of the two routes, or give it another method.",
+                hint="remove one of the two routes, or give it another method",
                 other=other.place,
             )
         if prefix is not None and (other := self._at_prefix(method, prefix)):
@@ -255,12 +262,12 @@ class HttpRouter:
             raise RouteError(
                 "DuplicateRoute",
                 f"{text} is already defined",
-                hint="Remove one of the two routes, or give it another prefix.",
+                hint="remove one of the two routes, or give it another prefix",
                 other=other.place,
             )
 
     def _at_path(self, method: str, path: str) -> Route | None:
-        if not _has_parameters(path):
+        if not has_parameters(path):
             found = self._exact.get((method, path))
             return None if found is None else found.route
         shape = Pattern(path).shape
@@ -273,7 +280,7 @@ class HttpRouter:
     def _add(self, method: str, path: str | None, prefix: str | None, handler: Handler, place: Place) -> None:
         if path is None:
             self._add_prefix(Route(f"{prefix}*", method, handler, place, RouteForm.PREFIX))
-        elif _has_parameters(path):
+        elif has_parameters(path):
             group = self._patterns.setdefault(method, [])
             group.append((Pattern(path), Route(path, method, handler, place, RouteForm.PATTERN)))
             group.sort(key=lambda entry: entry[0].rank)
@@ -307,113 +314,3 @@ def _registered(method: str) -> str:
 
 def _plain(path: str) -> str:
     return path.lower().rstrip("/")
-
-
-def _has_parameters(path: str) -> bool:
-    return "{" in path or "}" in path
-
-
-def _checked_text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise RouteError("InvalidPath", f"{name} is a str that starts with /, not {_described(value)}")
-    return value
-
-
-def _checked_method(method: object) -> str:
-    if method is None:
-        raise RouteError("NoMethod", "route requires method", hint="Write `method='GET'` or the like.")
-    if method in METHODS:
-        return str(method)
-    hint = f"Methods of routes are {', '.join(METHODS)}."
-    if isinstance(method, str) and method.upper() in METHODS:
-        hint = f"Methods are upper-case: write {method.upper()}."
-    elif method in ("HEAD", "head"):
-        hint = "A HEAD request runs the GET route: register GET."
-    raise RouteError(
-        "InvalidMethod", f"'{method!s:.40}' is not an allowed HTTP method (like GET, POST, PUT etc.)", hint=hint
-    )
-
-
-def _check_path(path: str) -> None:
-    if not path.startswith("/"):
-        raise RouteError("PathWithoutSlash", f"path '{path}' does not start with a /", hint=f"Write '/{path}'.")
-    if path == "/.files" or path.startswith("/.files/"):
-        raise RouteError("ReservedPath", f"path '{path}' is reserved", hint="Choose another path than /.files.")
-    _check_can_match(path, "path")
-    if _has_parameters(path):
-        Pattern(path)
-
-
-def _check_prefix(prefix: str, name: str) -> None:
-    if not prefix.startswith("/"):
-        raise RouteError("PathWithoutSlash", f"{name} '{prefix}' does not start with a /", hint=f"Write '/{prefix}'.")
-    if not prefix.endswith("/"):
-        raise RouteError("PrefixWithoutSlash", f"{name} {prefix} must end with a /", hint=f"Write '{prefix}/'.")
-    if prefix.startswith("/.files/"):
-        raise RouteError("ReservedPath", f"{name} '{prefix}' is reserved", hint="Choose another path than /.files/.")
-    _check_can_match(prefix, name)
-    if _has_parameters(prefix):
-        raise RouteError(
-            "InvalidPathPattern",
-            f"{name} '{prefix}' has parameters, which only a path can have",
-            hint=f"Write path='{prefix}{{rest:path}}'.",
-        )
-
-
-def _check_can_match(path: str, name: str) -> None:
-    if "?" in path or "#" in path:
-        raise RouteError(
-            "PathNeverMatches",
-            f"{name} '{path}' contains a ? or #, which is never part of a request's path",
-            hint="Read the query in the handler: `request.url.search_params`.",
-        )
-    if not path.isascii() or " " in path or not path.isprintable():
-        raise RouteError(
-            "PathNeverMatches",
-            f"{name} '{path}' never matches, because paths arrive percent-encoded",
-            hint=f"Write '{quote(path, safe=_KEPT_IN_PATHS)}'.",
-        )
-
-
-def _checked_handler(handler: object) -> RegisteredFunction[..., Any]:
-    if _is_registered(handler):
-        registered = handler
-        if registered.kind is Kind.HTTP_ACTION:
-            return registered
-        raise RouteError(
-            "HandlerNotHttpAction",
-            f"The handler `{registered.name}` is {_article(registered.kind)}, not an HTTP action",
-            hint=f"Write an `@http_action` that calls `await ctx.run_{registered.kind}({registered.name}, ...)`.",
-            other=registered.place,
-        )
-    if isinstance(handler, FunctionType):
-        raise RouteError(
-            "HandlerNotHttpAction",
-            f"The handler `{handler.__name__}` is a plain function, not an HTTP action",
-            hint=f"Decorate it with @http_action: `@http_action` above `async def {handler.__name__}(ctx, request)`.",
-        )
-    raise RouteError(
-        "HandlerNotHttpAction",
-        f"The handler is {_described(handler)}, not an HTTP action",
-        hint="Pass the function itself, decorated with @http_action.",
-    )
-
-
-def _as_http_action(handler: object) -> RegisteredFunction[..., Any]:
-    if isinstance(handler, FunctionType):
-        return register(Kind.HTTP_ACTION, Visibility.PUBLIC, handler)
-    return _checked_handler(handler)
-
-
-def _is_registered(handler: object) -> TypeGuard[RegisteredFunction[..., Any]]:
-    return isinstance(handler, RegisteredFunction)
-
-
-def _article(kind: Kind) -> str:
-    return f"an {kind}" if kind is Kind.ACTION else f"a {kind}"
-
-
-def _described(value: object) -> str:
-    if isinstance(value, type):
-        return f"the class `{value.__name__}`"
-    return f"`{value!r:.60}`" if value is None else f"`{value!r:.60}` ({type(value).__name__})"

@@ -81,7 +81,7 @@ def returns_validator(handler: Callable[..., Any], given: Fields | None) -> Vali
             "UnknownAnnotation",
             f"`{function.__name__}` is annotated to return {error}, which has no Convex validator",
             place=parameter_place(handler, None),
-            hint=f"Allowed are {ALLOWED}. Or give `returns=`, or leave the annotation out.",
+            hint=f"allowed are {ALLOWED}. Or give `returns=`, or leave the annotation out",
         ) from None
 
 
@@ -101,14 +101,14 @@ def signature_of(handler: Callable[..., Any]) -> Signature:
             "NoContext",
             f"`{function.__name__}` has no parameter for its context",
             place=parameter_place(handler, names[0] if names else None),
-            hint=f"Write `async def {function.__name__}(ctx, ...)`.",
+            hint=f"write `async def {function.__name__}(ctx, ...)`",
         )
     for name in [*names[1 : code.co_posonlyargcount], *names[end : end + bool(code.co_flags & CO_VARARGS)]]:
         raise AnnotationError(
             "PositionalParameter",
-            f"Parameter `{name}` of `{function.__name__}` cannot be given by keyword, as arguments are",
+            f"parameter `{name}` of `{function.__name__}` cannot be given by keyword, as arguments are",
             place=parameter_place(handler, name),
-            hint="Arguments are keywords: drop the `/` or `*args`.",
+            hint="arguments are keywords: drop the `/` or `*args`",
         )
     defaulted = {*names[positional - len(function.__defaults__ or ()) : positional], *(function.__kwdefaults__ or ())}
     annotations = function.__annotations__
@@ -130,9 +130,9 @@ def _field(handler: Callable[..., Any], parameter: Parameter, names: Namespace) 
     except Unreadable as error:
         raise AnnotationError(
             "UnknownAnnotation",
-            f"Parameter `{parameter.name}` of `{handler.__name__}` is annotated {error}, which has no Convex validator",
+            f"parameter `{parameter.name}` of `{handler.__name__}` is annotated {error}, which has no Convex validator",
             place=parameter_place(handler, parameter.name),
-            hint=f"Allowed are {ALLOWED}. Or give validators: `args={{...}}`.",
+            hint=f"allowed are {ALLOWED}. Or give validators: `args={{...}}`",
         ) from None
     return optional(field) if parameter.is_optional else field
 
@@ -146,7 +146,7 @@ def _checked_against(handler: Callable[..., Any], signature: Signature, given: F
             "InvalidArgs",
             f"`args=` of `{handler.__name__}` is {validator}, but arguments are an object",
             place=parameter_place(handler, signature.ctx),
-            hint="Give fields, `args={'name': v.string()}`, or `v.object({...})`.",
+            hint="give fields, `args={'name': v.string()}`, or `v.object({...})`",
         )
     _check_names(handler, signature, validator)
     return validator
@@ -158,9 +158,9 @@ def _check_names(handler: Callable[..., Any], signature: Signature, validator: O
         if parameter.name not in validator.fields and not parameter.is_optional:
             raise AnnotationError(
                 "InvalidArgs",
-                f"Parameter `{parameter.name}` of `{handler.__name__}` is not in its `args=`, so it never gets a value",
+                f"parameter `{parameter.name}` of `{handler.__name__}` is not in its `args=`, so it never gets a value",
                 place=parameter_place(handler, parameter.name),
-                hint="Name it in `args=`, or give it a default.",
+                hint="name it in `args=`, or give it a default",
             )
     for name in validator.fields:
         if name not in taken and (signature.further is None or name == signature.ctx):
@@ -168,7 +168,7 @@ def _check_names(handler: Callable[..., Any], signature: Signature, validator: O
                 "InvalidArgs",
                 f"`args=` of `{handler.__name__}` has the field `{name}`, for which there is no parameter",
                 place=parameter_place(handler, signature.ctx),
-                hint=f"Add the parameter: `async def {handler.__name__}({signature.ctx}, {name})`.",
+                hint=f"add the parameter: `async def {handler.__name__}({signature.ctx}, {name})`",
             )
 
 
@@ -180,5 +180,5 @@ def _object(handler: Callable[..., Any], fields: Mapping[str, Validator], which:
             "InvalidArgs",
             f"`{which}=` of `{handler.__name__}`: {error}",
             place=parameter_place(handler, None),
-            hint="Give validators: `{'name': v.string()}`.",
+            hint="give validators: `{'name': v.string()}`",
         ) from None

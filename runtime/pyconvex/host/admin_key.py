@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from ..clock import Clock
+from pyconvex.clock import Clock
 
 TOKEN_BYTES = 32
 

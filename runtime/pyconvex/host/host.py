@@ -4,30 +4,35 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .. import __version__
-from ..clock import Clock, SystemClock
-from ..engine.console import module_builtins
-from ..engine.environment import Environment, Urls
-from ..engine.log_store import LogStore
-from ..engine.logs import LogBook
-from ..engine.runner import Runner
-from ..engine.versions import Versions
-from ..errors import LoadFailed, Problem, Remedy, StartFailed
-from ..files.local import LocalFiles
-from ..http.app import App
-from ..http.deployment import Deployment
-from ..loading.changes import Changes, changes_between
-from ..loading.loader import Loaded, Loader
-from ..loading.registry import Registry, empty_registry
-from ..settings import Limits, Settings
-from ..store.sqlite import SqlitePersistence
-from ..store.store import SchemaChange, SchemaViolation, Store
+from pyconvex import __version__
+from pyconvex.clock import Clock, SystemClock
+from pyconvex.engine import environment as function_environ
+from pyconvex.engine import guard
+from pyconvex.engine.console import captured, function_print
+from pyconvex.engine.environment import Environment, Urls
+from pyconvex.engine.log_store import LogStore
+from pyconvex.engine.logs import LogBook
+from pyconvex.engine.runner import Runner
+from pyconvex.engine.time_limit import TimeLimitExceeded
+from pyconvex.engine.versions import Versions
+from pyconvex.errors import LoadFailed, Problem, Remedy, StartFailed
+from pyconvex.files.local import LocalFiles
+from pyconvex.http.app import App
+from pyconvex.http.deployment import Deployment
+from pyconvex.loading.changes import Changes, changes_between
+from pyconvex.loading.loader import Loaded, Loader
+from pyconvex.loading.registry import Registry, empty_registry
+from pyconvex.loading.source import LIMIT_NAME
+from pyconvex.settings import Limits, Settings
+from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.store import SchemaChange, SchemaViolation, Store
+
 from .admin_key import admin_key, instance_name, new_admin_key
 from .lock import Running, announced, deployment_lock
 from .ports import Sockets, bind_sockets
@@ -96,20 +101,27 @@ class Host:
         self.store = deployment.store
         self.urls = deployment.urls
         self.admin_key = deployment.admin_key
-        self._loader = _loader(options)
+        self._loader = Loader(
+            options.functions_folder,
+            builtins={"print": function_print, LIMIT_NAME: TimeLimitExceeded},
+            limits=options.limits,
+        )
         self._loading: asyncio.Task[Reloaded] | None = None
         self._next: asyncio.Task[Reloaded] | None = None
         self._collection: asyncio.TimerHandle | None = None
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, options: HostOptions) -> AsyncIterator["Host"]:
+    async def open(cls, options: HostOptions) -> AsyncGenerator["Host", None]:
         """Open the deployment for as long as the block runs. No functions are loaded yet.
 
         Raises `StartFailed`: `DeploymentInUse` when another process has it, `DiskUnusable`.
         """
+        guard.install([options.project])
+        function_environ.install()
         async with AsyncExitStack() as closing:
             host = cls(options, await _build(options, closing))
+            closing.enter_context(captured())
             if not options.memory:
                 gc.freeze()  # what lives as long as the process need not be looked at after every reload
             closing.push_async_callback(host._end)

@@ -3,13 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from ..errors import StartFailed
+from pyconvex.errors import StartFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def running_server(data: Path) -> Running | None:
 
 
 @contextmanager
-def announced(data: Path, running: Running) -> Iterator[None]:
+def announced(data: Path, running: Running) -> Generator[None, None, None]:
     """`.pyconvex/server.json` for as long as the block runs; readers never see half a file."""
     file = data / "server.json"
     fresh = data / f"server.json.{running.pid}"
@@ -46,7 +46,7 @@ def announced(data: Path, running: Running) -> Iterator[None]:
 
 
 @contextmanager
-def deployment_lock(data: Path) -> Iterator[None]:
+def deployment_lock(data: Path) -> Generator[None, None, None]:
     """Own the deployment in `data`; the lock goes with the process, however that ends.
 
     Raises `StartFailed` (`DeploymentInUse`) naming the process that owns it, and the address it answers on.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from ..errors import StartFailed
+from pyconvex.errors import StartFailed
 
 API_PORT = 3210
 SITE_PORT = 3211
@@ -140,7 +140,9 @@ def _in_use(host: str, ports: list[int]) -> StartFailed:
 
 def _unusable(host: str, port: int, error: OSError) -> StartFailed:
     if error.errno == errno.EACCES:
-        return StartFailed("PortNotAllowed", f"port {port} may not be used: {error.strerror}", hint="use one above 1023")
+        return StartFailed(
+            "PortNotAllowed", f"port {port} may not be used: {error.strerror}", hint="use one above 1023"
+        )
     return StartFailed("BadHost", f"cannot listen on {host}: {error.strerror or error}")
 
 

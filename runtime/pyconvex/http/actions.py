@@ -1,26 +1,29 @@
 """HTTP actions: from a request to the user's handler and back (https://docs.convex.dev/functions/http-actions)."""
 
 from dataclasses import dataclass
+from typing import Any, cast
 
-from ..clock import execution_id, request_id
-from ..engine.execution import Call, Caller
-from ..engine.failures import FunctionFailed
-from ..engine.http_execution import HttpExecution
-from ..engine.logs import Completion, Level, Success
-from ..errors import RequestRefused
-from ..functions.cors import Cors
-from ..functions.fetch.headers import Headers
-from ..functions.fetch.request import PathParams, Request
-from ..functions.function import RegisteredFunction
-from ..functions.route import ANY_METHOD, Match
-from ..loading.registry import Registry, route_place
+from pyconvex.clock import request_id
+from pyconvex.engine.actions import limited
+from pyconvex.engine.execution import Call, Caller
+from pyconvex.engine.failures import Failure, FunctionFailed, describe
+from pyconvex.engine.http_execution import HttpExecution
+from pyconvex.engine.identity import Identity
+from pyconvex.errors import RequestRefused
+from pyconvex.functions.cors import Cors
+from pyconvex.functions.fetch.headers import Headers
+from pyconvex.functions.fetch.request import PathParams, Request
+from pyconvex.functions.function import RegisteredFunction
+from pyconvex.functions.route import ANY_METHOD, Match, RouteForm
+from pyconvex.loading.registry import Registry, route_place
+
 from .asgi import BodyTooLarge, Exchange
 from .authorization import identify_leniently
 from .deployment import Deployment
 from .errors import error_body, failure_body
 from .media import JSON, TEXT
 from .mounts import cors_headers, run_mount
-from .outgoing import send_response
+from .outgoing import UnsendableResponse, send_response
 from .request_url import origin_of, pathname
 from .signal import LiveSignal
 
@@ -30,6 +33,9 @@ BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 NOT_ENABLED = b"This Convex deployment does not have HTTP actions enabled."
 NO_ROUTE = b"No matching routes found"
 LOGGED_PATH_MAX = 1000
+
+ASSUMED_IDENTITY = "pyconvex.identity"
+"""Key of the ASGI scope by which tests say who asks; no server sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,7 @@ class HttpActions:
             if match is not None:
                 await self._run(exchange, _Matched(registry, match, path, router.cors, self._call(exchange)))
                 return True
-            if exchange.method == "OPTIONS" and router.cors is not None and (methods := router.methods_at(path)):
-                return await self._preflight(exchange, router.cors, path, methods)
-            return False
+            return await self._preflight(exchange, registry, path)
 
     def log_miss(self, exchange: Exchange) -> None:
         """Log a request that no route takes, with the route it may have meant."""
@@ -84,22 +88,22 @@ class HttpActions:
         elif (nearest := registry.router.nearest(pathname(exchange.routed_path), exchange.method)) is not None:
             place = route_place(registry, nearest)
             note = f"no route; nearest is {nearest} ({place.file.rpartition('/')[2]}:{place.line})"
-        self._log(exchange, exchange.routed_path, 404, note)
+        self._log(exchange, registry, exchange.routed_path, 404, note)
 
     def _call(self, exchange: Exchange) -> Call:
-        identity = identify_leniently(exchange.header(b"authorization"), self._deployment.admin_key)
+        identity: Identity | None = exchange.scope.get(ASSUMED_IDENTITY)
+        if identity is None:
+            identity = identify_leniently(exchange.header(b"authorization"), self._deployment.admin_key)
         number = request_id(self._deployment.clock)
-        return Call(
-            Caller.HTTP_ENDPOINT, identity, number, exchange.client_ip, exchange.text_header(b"user-agent")
-        )
+        return Call(Caller.HTTP_ENDPOINT, identity, number, exchange.client_ip, exchange.text_header(b"user-agent"))
 
     async def _run(self, exchange: Exchange, matched: _Matched) -> None:
         cors, route = matched.cors, matched.match.route
         if cors is not None:
             exchange.extra_headers = cors_headers(cors, exchange)
-        self._check_length(exchange, matched.path)
+        self._check_length(exchange, matched)
         url = origin_of(exchange, self._deployment.urls.site) + matched.path
-        handler = route.handler if isinstance(route.handler, RegisteredFunction) else None
+        handler = None if route.form is RouteForm.MOUNT else cast("RegisteredFunction[..., Any]", route.handler)
         method = exchange.method if route.method == ANY_METHOD else route.method
         async with self._deployment.runner.http_action(
             matched.registry,
@@ -110,29 +114,34 @@ class HttpActions:
         ) as running:
             try:
                 if handler is None:
-                    await running.mounted(run_mount(exchange, route, cors))
+                    await self._run_mount(exchange, running, matched)
                 else:
                     url = f"{url}?{exchange.query}" if exchange.query else url
                     response = await running.respond(self._request(exchange, url, matched.match.path_params))
-                    exchange.body.poll()
                     await send_response(exchange, running, response, cors, self._deployment.limits)
             except FunctionFailed as error:
-                await self._answer_failure(exchange, running, error)
+                await self._answer_failure(exchange, running, error.failure)
+            except UnsendableResponse as error:
+                await self._answer_failure(exchange, running, describe(error, matched.registry))
+            except RequestRefused as error:
+                await _answer_refusal(exchange, running, error)
             else:
                 _finish(exchange, running)
 
-    async def _answer_failure(self, exchange: Exchange, running: HttpExecution, error: FunctionFailed) -> None:
-        """The error body of semantics 2.9.1; what was refused while it was read keeps its own status."""
-        number = running.execution.call.request_id
-        refused = error.__cause__
-        status = 500
-        if isinstance(refused, RequestRefused):
-            status, body = refused.status, error_body(refused.code, refused.message)
-        else:
-            body = failure_body(error.failure, number, redacted=self._deployment.redact)
+    async def _run_mount(self, exchange: Exchange, running: HttpExecution, matched: _Matched) -> None:
+        try:
+            await limited(running.execution, run_mount(exchange, matched.match.route, matched.cors))
+        except Exception as error:
+            raise FunctionFailed(describe(error, matched.registry)) from error
         if not exchange.started:
-            await exchange.respond(status, JSON, body)
-        running.finish(status=exchange.status, error=error.failure.text)
+            raise FunctionFailed(Failure("The mounted application ended without a response"))
+
+    async def _answer_failure(self, exchange: Exchange, running: HttpExecution, failure: Failure) -> None:
+        """The error body of semantics 2.9.1, unless a response has begun: that one is cut off then."""
+        if not exchange.started:
+            number = running.execution.call.request_id
+            await exchange.respond(500, JSON, failure_body(failure, number, redacted=self._deployment.redact))
+        running.finish(status=exchange.status, error=failure.text)
 
     def _request(self, exchange: Exchange, url: str, params: PathParams) -> Request:
         """The Fetch request; a body that has arrived already is handed over at once, else it streams."""
@@ -144,44 +153,36 @@ class HttpActions:
         request.signal = LiveSignal(body)
         return request
 
-    def _check_length(self, exchange: Exchange, path: str) -> None:
+    def _check_length(self, exchange: Exchange, matched: _Matched) -> None:
         limit = self._deployment.limits.http_request_bytes
         if (exchange.content_length() or 0) > limit and exchange.method not in BODILESS:
             error = BodyTooLarge(limit)
-            self._log(exchange, path, error.status, error.message)
+            self._log(exchange, matched.registry, matched.path, error.status, error.message)
             raise error
 
-    async def _preflight(self, exchange: Exchange, cors: Cors, path: str, methods: tuple[str, ...]) -> bool:
-        response = cors.preflight(Headers.incoming(exchange.headers), methods)
+    async def _preflight(self, exchange: Exchange, registry: Registry, path: str) -> bool:
+        """Answer an OPTIONS request that no route takes, when the router does CORS; False when it is not for that."""
+        router = registry.router
+        if exchange.method != "OPTIONS" or router is None or router.cors is None:
+            return False
+        methods = router.methods_at(path)
+        response = router.cors.preflight(Headers.incoming(exchange.headers), methods) if methods else None
         if response is None:
             return False
-        self._log(exchange, path, response.status, "preflight")
+        self._log(exchange, registry, path, response.status, "preflight")
         await exchange.respond(response.status, response.headers.encoded())
         return True
 
-    def _log(self, exchange: Exchange, path: str, status: int, note: str) -> None:
+    def _log(self, exchange: Exchange, registry: Registry, path: str, status: int, note: str) -> None:
         """The entry of a request that reached no handler."""
-        clock = self._deployment.clock
-        shown = _shown(exchange, path)
-        self._deployment.logs.publish(
-            Completion(
-                udf_type="HttpAction",
-                identifier=shown,
-                request_id=request_id(clock),
-                execution_id=execution_id(clock),
-                parent_execution_id=None,
-                caller=Caller.HTTP_ENDPOINT,
-                identity_type="unknown",
-                execution_timestamp=clock.now_ms() / 1000,
-                execution_time=0.0,
-                user_execution_time=0.0,
-                log_lines=[],
-                success=Success(str(status)),
-                status=status,
-                request=shown,
-                note=note,
-            )
-        )
+        call = self._call(exchange)
+        self._deployment.runner.http_unmatched(registry, call, _shown(exchange, path), status=status, note=note)
+
+
+async def _answer_refusal(exchange: Exchange, running: HttpExecution, error: RequestRefused) -> None:
+    if not exchange.started:
+        await exchange.respond(error.status, JSON, error_body(error.code, error.message))
+    running.finish(status=exchange.status, error=error.message)
 
 
 def _finish(exchange: Exchange, running: HttpExecution) -> None:

@@ -10,11 +10,12 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from ..engine.logs import LogEntry, to_wire
-from ..errors import RequestRefused
-from ..functions.function import Function
-from ..functions.router import Route
-from ..loading.registry import Registry, handler_name, route_place
+from pyconvex.engine.logs import LogEntry, to_wire
+from pyconvex.errors import RequestRefused
+from pyconvex.functions.function import Function
+from pyconvex.functions.router import Route
+from pyconvex.loading.registry import Registry, handler_name, route_place
+
 from .asgi import BodyTooLarge, Exchange
 from .authorization import identify
 from .client_version import wants_structured_lines

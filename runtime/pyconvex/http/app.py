@@ -9,7 +9,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from ..errors import RequestRefused
+from pyconvex.errors import RequestRefused
+
 from .actions import HttpActions
 from .admin_api import UNSUPPORTED, AdminApi
 from .asgi import ClientGone, Exchange, Receive, Scope, Send

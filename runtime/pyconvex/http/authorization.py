@@ -9,8 +9,8 @@ import hmac
 import json
 from typing import cast
 
-from ..engine.identity import ADMIN, ANONYMOUS, Identity, acting_as, unusable
-from ..errors import DeveloperError, RequestRefused
+from pyconvex.engine.identity import ADMIN, ANONYMOUS, Identity, acting_as, unusable
+from pyconvex.errors import DeveloperError, RequestRefused
 
 _SHORTEST_HEADER = 7
 

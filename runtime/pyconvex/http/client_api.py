@@ -11,14 +11,15 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from ..clock import request_id
-from ..engine.execution import Call, Caller
-from ..engine.identity import Identity, IdentityKind
-from ..engine.runner import Outcome
-from ..errors import DeveloperError, RequestRefused
-from ..functions.function import Kind
-from ..values.value import Undefined, Value
-from ..values.wire import decode, encode, encode_clean, encode_export
+from pyconvex.clock import request_id
+from pyconvex.engine.execution import Call, Caller
+from pyconvex.engine.identity import Identity, IdentityKind
+from pyconvex.engine.runner import Outcome
+from pyconvex.errors import DeveloperError, RequestRefused
+from pyconvex.functions.function import Kind
+from pyconvex.values.value import Undefined, Value
+from pyconvex.values.wire import decode, encode, encode_clean, encode_export
+
 from .asgi import BodyTooLarge, Exchange
 from .authorization import identify
 from .client_version import default_format

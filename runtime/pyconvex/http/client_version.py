@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from ..errors import RequestRefused
+from pyconvex.errors import RequestRefused
 
 _HEADER = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_-]*?)-(?P<version>\d+\.\d+\.\d+)(?:[-+][0-9A-Za-z.+-]*)?")
 

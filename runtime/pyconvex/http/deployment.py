@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from ..clock import Clock
-from ..engine.environment import Environment, Urls
-from ..engine.logs import LogBook
-from ..engine.runner import Runner
-from ..engine.versions import Versions
-from ..files.storage import FileStorage
-from ..settings import Limits
-from ..store.store import Store
+from pyconvex.clock import Clock
+from pyconvex.engine.environment import Environment, Urls
+from pyconvex.engine.logs import LogBook
+from pyconvex.engine.runner import Runner
+from pyconvex.engine.versions import Versions
+from pyconvex.files.storage import FileStorage
+from pyconvex.settings import Limits
+from pyconvex.store.store import Store
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from ..engine.failures import Failure
-from ..values.value import Undefined
-from ..values.wire import encode
+from pyconvex.engine.failures import Failure
+from pyconvex.values.value import Undefined
+from pyconvex.values.wire import encode
 
 
 def error_body(code: str, message: str) -> bytes:

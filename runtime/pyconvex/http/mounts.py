@@ -1,17 +1,19 @@
 """ASGI applications below a prefix: `http.mount("/api/", app)`, for FastAPI, Starlette and their like."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 from urllib.parse import unquote
 
-from ..engine.http_execution import HttpExecution
-from ..functions.cors import Cors
-from ..functions.fetch.headers import Headers
-from ..functions.route import AsgiApp, Route
+from pyconvex.functions.cors import Cors
+from pyconvex.functions.fetch.headers import Headers
+from pyconvex.functions.route import AsgiApp, Route
+
 from .asgi import Exchange, Message, RawHeaders, Scope
 
 
-async def run_mount(exchange: Exchange, running: HttpExecution, route: Route, app: AsgiApp, cors: Cors | None) -> None:
+async def run_mount(exchange: Exchange, route: Route, cors: Cors | None) -> None:
     """Let a mounted application answer. What it raises goes on to the caller, who sees what was sent by then."""
+    app = cast("AsgiApp", route.handler)
     await app(_scope_below(exchange, route.prefix), exchange.body.receive, _sender(exchange, cors))
 
 

@@ -4,14 +4,15 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
-from ..engine.failures import FunctionFailed
-from ..engine.http_execution import HttpExecution
-from ..engine.logs import Level
-from ..errors import DeveloperError
-from ..functions.cors import Cors
-from ..functions.fetch.headers import Headers
-from ..functions.fetch.response import Response
-from ..settings import Limits
+from pyconvex.engine.failures import FunctionFailed
+from pyconvex.engine.http_execution import HttpExecution
+from pyconvex.engine.logs import Level
+from pyconvex.errors import DeveloperError
+from pyconvex.functions.cors import Cors
+from pyconvex.functions.fetch.headers import Headers
+from pyconvex.functions.fetch.response import Response
+from pyconvex.settings import Limits
+
 from .asgi import Exchange, RawHeaders
 
 _NOT_THE_AUTHORS = frozenset(
@@ -32,10 +33,13 @@ async def send_response(
 ) -> None:
     """Send what a handler returned; status and headers at once, a stream as it is produced.
 
-    Raises `UnsendableResponse` or `TypeError` (a body that was read) before anything is sent. A stream that fails is
+    Raises `UnsendableResponse` before anything is sent. A stream that fails is
     cut off; the log has said so then.
     """
-    payload = response.payload()
+    try:
+        payload = response.payload()
+    except TypeError as error:
+        raise UnsendableResponse("BodyUsed", f"The Response cannot be sent: {error}") from None
     headers = _headers(response, exchange, cors)
     exchange.extra_headers = []
     if payload is None or isinstance(payload, bytes):
@@ -66,7 +70,7 @@ async def _send_known(
         _warn_if_large(running, len(body), limit)
         await exchange.respond(status, headers, body)
         return
-    _refuse_more(running)
+    _refuse_more(running, limit)
     # the length of what is missing tells the client that it is not complete
     await exchange.start(status, [*headers, (b"content-length", b"%d" % len(body))])
     if exchange.bodiless:
@@ -86,21 +90,19 @@ async def _send_stream(exchange: Exchange, running: HttpExecution, body: AsyncIt
             async for chunk in chunks:
                 size += len(chunk)
                 if size > limit:
-                    _refuse_more(running)
+                    _refuse_more(running, limit)
                     break
                 await _write(exchange, chunk)
     except FunctionFailed:
         return  # without its end, the client can tell that the body is not complete
     _warn_if_large(running, size, limit)
-    exchange.body.poll()
-    if exchange.body.disconnected:
-        running.warn(Level.INFO, "Client disconnected", "info:httpActionClientDisconnect")
+    if exchange.body.look():
+        running.line(Level.INFO, "Client disconnected", "info:httpActionClientDisconnect")
     await exchange.finish()
 
 
 async def _write(exchange: Exchange, chunk: bytes) -> None:
-    exchange.body.poll()
-    if not exchange.body.disconnected:
+    if not exchange.body.look():
         await exchange.write(chunk)
 
 
@@ -110,15 +112,14 @@ async def _close(chunks: AsyncIterator[bytes]) -> None:
         await close()
 
 
-def _refuse_more(running: HttpExecution) -> None:
-    running.warn(
-        Level.ERROR, "HttpResponseTooLarge: HTTP actions support responses up to 20 MiB", "error:httpAction"
-    )
+def _refuse_more(running: HttpExecution, limit: int) -> None:
+    text = f"HttpResponseTooLarge: HTTP actions support responses up to {limit / 2**20:g} MiB"
+    running.line(Level.ERROR, text, "error:httpAction")
 
 
 def _warn_if_large(running: HttpExecution, size: int, limit: int) -> None:
     if limit * _WARN_FROM < size <= limit:
-        running.warn(
+        running.line(
             Level.WARN,
             f"Large response returned from an HTTP action (actual: {size} bytes, limit: {limit} bytes).",
             "warning:httpActionLargeResponse",

@@ -3,12 +3,12 @@
 import re
 from functools import lru_cache
 
-from ..errors import RequestRefused
-from ..functions.fetch.url import URL
+from pyconvex.errors import RequestRefused
+from pyconvex.functions.fetch.url import URL
+
 from .asgi import Exchange
 
-_PLAIN_PATH = re.compile(r"/(?:[A-Za-z0-9_~!$&'()*+,;=:@%/-]|(?<=[^/.%])\.)*")
-_PLAIN_HOST = re.compile(r"(?:[A-Za-z0-9-]+\.)*[A-Za-z][A-Za-z0-9-]*(?::[0-9]{1,5})?|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?::[0-9]{1,5})?")
+_PLAIN_PATH = re.compile(r"/(?:[A-Za-z0-9_~!$&'()*+,;=:@/-]|%(?!2[eE])|(?<=[^/.%])\.)*")
 _FORWARDED_PROTO = re.compile(r'(?:^|[;,\s])proto="?([A-Za-z]+)', re.IGNORECASE)
 
 
@@ -48,11 +48,10 @@ def _scheme(exchange: Exchange) -> str:
 @lru_cache(maxsize=1024)
 def _checked_host(host: bytes) -> str:
     text = host.decode("latin-1")
-    if not _PLAIN_HOST.fullmatch(text):
-        try:
-            parsed = URL(f"http://{text}")
-        except ValueError:
-            raise RequestRefused(400, "BadHost", "The Host header names no host") from None
-        if parsed.pathname != "/" or parsed.username or parsed.search or parsed.hash:
-            raise RequestRefused(400, "BadHost", "The Host header names no host")
+    try:
+        parsed = URL(f"http://{text}") if text.isascii() else None
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.pathname != "/" or parsed.username or parsed.search or parsed.hash:
+        raise RequestRefused(400, "BadHost", "The Host header names no host")
     return text

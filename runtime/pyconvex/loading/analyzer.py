@@ -25,10 +25,10 @@ class ModuleReport:
 class Analysis:
     """What all modules define. `handlers` names each registered function by its identity."""
 
-    functions: dict[str, Function] = field(default_factory=lambda: {})
-    handlers: dict[int, str] = field(default_factory=lambda: {})
-    reports: dict[str, ModuleReport] = field(default_factory=lambda: {})
-    problems: list[Problem] = field(default_factory=lambda: [])
+    functions: dict[str, Function] = field(default_factory=dict[str, Function])
+    handlers: dict[int, str] = field(default_factory=dict[int, str])
+    reports: dict[str, ModuleReport] = field(default_factory=dict[str, ModuleReport])
+    problems: list[Problem] = field(default_factory=list[Problem])
 
     def add(self, path: str, module: ModuleType, source: Source, project: Project, known: ModuleReport | None) -> None:
         """Look at one module.
@@ -42,13 +42,15 @@ class Analysis:
         if known is None:
             report = _examine(path, contents, source, project)
         else:
-            report = ModuleReport(tuple(_renewed(contents, known)), known.names)
+            start = len(path) + 1
+            functions = tuple(_renewed(old, contents[old.path[start:]].handler) for old in known.functions)
+            report = ModuleReport(functions, known.names)
         self.reports[path] = report
         self.problems += report.problems
         for function in report.functions:
             self.functions[function.path] = function
         for name in report.names:
-            self.handlers.setdefault(id(contents[name.rpartition(":")[2]]), name)
+            self.handlers.setdefault(id(contents[name[len(path) + 1 :]]), name)
 
 
 def is_function_module(path: str) -> bool:
@@ -71,10 +73,8 @@ def spelling_problems(sources: Mapping[str, Source]) -> Iterator[Problem]:
             )
 
 
-def _renewed(contents: Mapping[str, Any], known: ModuleReport) -> Iterator[Function]:
-    for old in known.functions:
-        handler = contents[old.path.rpartition(":")[2]].handler
-        yield Function(old.path, old.kind, old.visibility, old.args, old.returns, handler, old.place)
+def _renewed(old: Function, handler: Callable[..., Any]) -> Function:
+    return Function(old.path, old.kind, old.visibility, old.args, old.returns, handler, old.place)
 
 
 def _examine(path: str, contents: Mapping[str, Any], source: Source, project: Project) -> ModuleReport:
@@ -107,7 +107,7 @@ def _examine(path: str, contents: Mapping[str, Any], source: Source, project: Pr
 def _own_functions(
     contents: Mapping[str, Any], source: Source, project: Project
 ) -> Iterator[tuple[str, RegisteredFunction[..., Any]]]:
-    """The registered functions that the module defines; those it imports belong to another, unless `__all__` says so."""
+    """The registered functions that the module defines. What it imports belongs to others, unless `__all__` has it."""
     exported = contents.get("__all__", ())
     for name, value in contents.items():
         if not isinstance(value, RegisteredFunction):

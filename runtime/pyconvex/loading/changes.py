@@ -39,10 +39,8 @@ def changes_between(old: Registry | None, new: Registry) -> Changes:
     A function has changed when its code, its kind or its validators have; moving it, or editing another function of
     its module, is no change. A route has changed when it has another handler, or its handler's code has changed.
     """
-    touched = {
-        module for module in new.modules if old is None or new.hashes.get(module) != old.hashes.get(module, module)
-    }
-    before = {} if old is None else old.functions
+    touched = {module for module, sha256 in new.hashes.items() if old is None or sha256 != old.hashes.get(module)}
+    before: Mapping[str, Function] = {} if old is None else old.functions
     return Changes(
         _difference(before, new.functions, lambda one, two: _function_differs(one, two, touched)),
         _difference(
@@ -60,9 +58,7 @@ def _difference(old: Mapping[str, T], new: Mapping[str, T], differs: Callable[[T
 
 
 def _function_differs(old: Function, new: Function, touched: set[str]) -> bool:
-    if (old.kind, old.visibility) != (new.kind, new.visibility):
-        return True
-    if old.args is not new.args and (old.args != new.args or old.returns != new.returns):
+    if (old.kind, old.visibility, old.args, old.returns) != (new.kind, new.visibility, new.args, new.returns):
         return True
     is_touched = new.path.partition(":")[0] in touched
     return is_touched and fingerprint(old.handler) != fingerprint(new.handler)
@@ -95,10 +91,11 @@ def fingerprint(function: Callable[..., object]) -> object:
 
 
 def _code_print(code: CodeType) -> tuple[object, ...]:
-    constants = tuple(
-        _code_print(constant) if isinstance(constant, CodeType) else (type(constant), repr(constant))
-        for constant in code.co_consts
-    )
+    constants = tuple(map(_constant_print, code.co_consts))
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     names = (code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     return code.co_code, constants, counts, names
+
+
+def _constant_print(constant: object) -> object:
+    return _code_print(constant) if isinstance(constant, CodeType) else (type(constant), repr(constant))

@@ -39,7 +39,7 @@ _PLAIN: Mapping[type[Validator], str] = {
 def data_model_text(schema: Schema) -> str:
     """`data_model.py`: `Id`, `Doc` and `TableName`.
 
-    `Id.users` is the type of the ids of table `users`, a `str` at run time; `Doc.users` is a TypedDict of its documents.
+    `Id.users` is the type of the ids of table `users`, a `str` at run time; `Doc.users` a TypedDict of its documents.
     A table named like a Python keyword gets a trailing underscore. Optional fields are `NotRequired`.
     """
     writer = _Writer(schema)

@@ -8,7 +8,7 @@ does return. Either way the caller learns which line was running.
 import ctypes
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -69,7 +69,9 @@ class _Worker(threading.Thread, Generic[T]):
         """
         with self._lock:
             if not self._finished and self.ident is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(LoadInterrupted))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self.ident), ctypes.py_object(LoadInterrupted)
+                )
 
     def frames(self) -> tuple[tuple[str, int], ...]:
         frame = sys._current_frames().get(self.ident or 0)  # pyright: ignore[reportPrivateUsage] - its public way
@@ -106,7 +108,7 @@ _guards_lock = threading.Lock()
 
 
 @contextmanager
-def no_threads_from(folder: str) -> Iterator[None]:
+def no_threads_from(folder: str) -> Generator[None]:
     """While this thread imports, code below `folder` may not start threads; libraries that it imports may.
 
     A thread started at import would go on with the old modules after every reload, and keep them alive.
@@ -124,11 +126,11 @@ def no_threads_from(folder: str) -> Iterator[None]:
                 threading.Thread.start = _START
 
 
-def _start(thread: threading.Thread) -> None:
+def _start(self: threading.Thread) -> None:
     folder = _guards.get(threading.get_ident())
     if folder is not None and _starter(sys._getframe(1)).startswith(folder):  # pyright: ignore[reportPrivateUsage] - inspect.currentframe is slower and the same
         raise ThreadAtImport("a thread cannot be started while modules are loaded")
-    _START(thread)
+    _START(self)
 
 
 def _starter(frame: FrameType) -> str:

@@ -116,12 +116,12 @@ class Explainer:
         return _problem("ModuleNotFound", message, places, self._missing_package_hint(name), error=error)
 
     def _own_module_not_found(self, name: str, places: list[Place], error: BaseException) -> Problem:
-        wanted = self._shown(name)
         parent, _, last = name.rpartition(".")
         close = _closest(last, self._version.children(parent))
         file = places[-1].file
-        message = f"`{file}` imports `.{wanted}`, which does not exist"
-        return _problem("ModuleNotFound", message, places, f"did you mean `.{close}`?" if close else None, error=error)
+        message = f"`{file}` imports `{self._relative(name, file)}`, which does not exist"
+        hint = f"did you mean `{self._relative(f'{parent}.{close}', file)}`?" if close else None
+        return _problem("ModuleNotFound", message, places, hint, error=error)
 
     def _missing_package_hint(self, name: str) -> str | None:
         top, _, rest = name.partition(".")
@@ -137,7 +137,7 @@ class Explainer:
             return f"did you mean `{parent.__name__}.{close}`?" if close else None
         package = _PACKAGES.get(top, top.replace("_", "-"))
         install = f"install it: `uv add {package}`, or `pip install {package}`"
-        close = _closest(top, [*sys.stdlib_module_names, *_modules_in([self._project.root, *sys.path])], cutoff=0.8)
+        close = _closest(top, [*sys.stdlib_module_names, *_modules_in([self._project.root, *sys.path])], cutoff=0.75)
         return f"did you mean `{close}`? Otherwise {install}" if close else install
 
     def _not_imported(self, error: ImportError, places: list[Place], source: Source) -> Problem:
@@ -150,7 +150,7 @@ class Explainer:
             return _problem("ImportFailed", self._readable(text), places, error=error)
         if self._version.is_loading(module):
             return self._circle(module, wanted, places, error)
-        shown = f".{self._shown(module)}" if module.startswith(self._version.package) else module
+        shown = self._relative(module, places[-1].file) if module.startswith(self._version.package) else module
         loaded = sys.modules.get(module)
         names = [*(vars(loaded) if loaded else ()), *self._version.children(module)]
         hint = self._name_hint(wanted, module, names)
@@ -276,8 +276,14 @@ class Explainer:
             hint = f"declare the table in `{schema}`.{instead}"
         return _problem("UnknownTable", f"`{schema}` declares no table `{name}`", places, hint, error=error)
 
-    def _shown(self, full: str) -> str:
-        return full[len(self._version.package) :].lstrip(".")
+    def _relative(self, full: str, file: str) -> str:
+        """A module of this version as an import in `file` names it: `.users`, `..shared`."""
+        here = file.split("/")[1:-1]
+        there = full.split(".")[1:]
+        shared = 0
+        while shared < min(len(here), len(there)) and here[shared] == there[shared]:
+            shared += 1
+        return "." * (len(here) - shared + 1) + ".".join(there[shared:])
 
     def _readable(self, text: str) -> str:
         return self._private.sub("", text)

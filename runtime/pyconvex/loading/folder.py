@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
+from typing import NamedTuple
 
 from pyconvex.errors import Place, Problem
 from pyconvex.loading.source import Source, compile_source
@@ -87,8 +89,7 @@ class Folder:
         return _Known(found.stamp, settled, compile_source(data, found.path, found.file, sha256))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     path: str
     file: str
     module: str
@@ -109,11 +110,11 @@ class _Walk:
     """One walk over the folder, which is called `name` in what users read."""
 
     name: str
-    files: list[_Found] = field(default_factory=lambda: [])
-    packages: set[str] = field(default_factory=lambda: set())
-    problems: list[Problem] = field(default_factory=lambda: [])
-    _foreign: list[str] = field(default_factory=lambda: [])
-    _linked: set[tuple[int, int]] = field(default_factory=lambda: set())
+    files: list[_Found] = field(default_factory=list[_Found])
+    packages: set[str] = field(default_factory=set[str])
+    problems: list[Problem] = field(default_factory=list[Problem])
+    _foreign: list[str] = field(default_factory=list[str])
+    _linked: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
 
     def enter(self, path: str, prefix: str) -> None:
         """Collect the files of one folder, whose modules start with `prefix` (`admin/`)."""
@@ -122,10 +123,10 @@ class _Walk:
             if name[0] in ".#" or name[-1] == "~":
                 continue
             try:
-                if entry.is_dir():
-                    self._folder(entry, prefix)
-                elif name.endswith(".py"):
+                if name.endswith(".py"):
                     self._file(entry, prefix)
+                elif entry.is_dir():
+                    self._folder(entry, prefix)
                 elif name.endswith(_FOREIGN) and entry.is_file():
                     self._foreign.append(f"{self.name}/{prefix}{name}")
             except OSError:
@@ -153,11 +154,13 @@ class _Walk:
     def _file(self, entry: "os.DirEntry[str]", prefix: str) -> None:
         name = entry.name[:-3]
         file = f"{self.name}/{prefix}{entry.name}"
+        stat = entry.stat()
+        if not S_ISREG(stat.st_mode):
+            return
         if not _is_legal(name):
             if not name.startswith("_"):
                 self.problems.append(_illegal_name(name, file))
             return
-        stat = entry.stat()
         stamp = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
         self.files.append(_Found(entry.path, file, prefix + name, stamp))
 

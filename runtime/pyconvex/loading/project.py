@@ -1,7 +1,6 @@
 """The modules beside the functions folder: ordinary modules that only the project's own code finds."""
 
 import builtins
-import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,8 @@ from typing import Any
 
 from pyconvex.loading.source import LIMIT_NAME, compile_plain
 
+PRIVATE = "_pyconvex_v"
+"""How the packages of versions are called, before their number."""
 _INSTALLED = frozenset(("site-packages", "dist-packages"))
 
 
@@ -41,11 +42,12 @@ class ProjectModules(MetaPathFinder):
         """`__import__` of the project's own code."""
         if not level:
             top = name.partition(".")[0]
-            if (top not in sys.modules or _OWNERS.get(top, self) is not self) and self._may_have(top):
+            if (top not in sys.modules or _OWNERS.get(top, self) is not self) and self.may_have(top):
                 return self._import_own(top, name, globals, locals, fromlist or ())
         return builtins.__import__(name, globals, locals, fromlist or (), level)
 
-    def _may_have(self, top: str) -> bool:
+    def may_have(self, top: str) -> bool:
+        """Whether the root has a file or folder that an import of this top-level name may mean."""
         if top in sys.stdlib_module_names or top == self._folder_name:
             return False
         path = f"{self.root}/{top}"
@@ -148,6 +150,8 @@ class Outside:
         """All of them so far. Looks only at modules that came since it was asked last."""
         found: set[Path] = set()
         for name in sys.modules.keys() - self._seen:
+            if name.startswith(PRIVATE):
+                continue
             self._seen.add(name)
             file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
             if isinstance(file, str) and self._is_outside(file):
@@ -159,4 +163,4 @@ class Outside:
     def _is_outside(self, file: str) -> bool:
         if not file.startswith(self._root) or file.startswith(self._folder):
             return False
-        return _INSTALLED.isdisjoint(file[len(self._root) :].split(os.sep))
+        return _INSTALLED.isdisjoint(Path(file[len(self._root) :]).parts)

@@ -71,7 +71,7 @@ def empty_registry(root: Path, folder: Path) -> Registry:
 
 
 def handler_name(registry: Registry, route: Route) -> str:
-    """The route's handler for tables and logs: `messages:post_message`, or `http:app` for a mounted ASGI application."""
+    """The route's handler as tables and logs name it: `messages:post_message`, or `http:app` for a mounted app."""
     known = registry.handlers.get(id(route.handler))
     if known is not None:
         return known

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from types import CodeType
+from typing import cast
 
 from pyconvex.errors import Problem
 from pyconvex.functions.function import RegisteredFunction
@@ -95,11 +96,12 @@ def _sends_cors_headers(route: Route) -> bool:
 
 def _mentions_cors(code: CodeType) -> bool:
     return any(
-        _mentions_cors(constant) if isinstance(constant, CodeType) else _is_cors(constant) for constant in code.co_consts
+        _mentions_cors(constant) if isinstance(constant, CodeType) else _is_cors(constant)
+        for constant in code.co_consts
     )
 
 
 def _is_cors(constant: object) -> bool:
     if isinstance(constant, tuple):
-        return any(_is_cors(part) for part in constant)  # pyright: ignore[reportUnknownVariableType] - constants of code
+        return any(map(_is_cors, cast("tuple[object, ...]", constant)))
     return isinstance(constant, str) and constant.lower() == "access-control-allow-origin"

@@ -3,7 +3,7 @@
 import builtins
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ from typing import Any
 
 from pyconvex.loading.deadline import LoadInterrupted
 from pyconvex.loading.folder import GENERATED, FolderScan
-from pyconvex.loading.project import ProjectModules
+from pyconvex.loading.project import PRIVATE, ProjectModules
 from pyconvex.loading.source import LIMIT_NAME, Source
 
 _NUMBERS = count(1)
@@ -42,12 +42,14 @@ class Version:
         substitutes: Mapping[str, ModuleType],
     ) -> None:
         self.number = next(_NUMBERS)
-        self.package = f"_pyconvex_v{self.number}"
+        self.package = f"{PRIVATE}{self.number}"
         self.modules: dict[str, ModuleType] = {}
         self.imports: set[tuple[str, str]] = set()
         """Who imported whom while the version was loaded, by full names."""
         self.on_failure: Callable[[Source, BaseException], None] | None = None
         """Told once of every module that fails, while the version is being loaded; importers then get ModuleFailed."""
+        self.made: dict[str, Source] = {}
+        """The generated modules that were asked for, by full name."""
         self._folder_name = folder_name
         self._folder_path = folder_path
         self._sources = dict(_full_names(self.package, scan.sources))
@@ -55,7 +57,11 @@ class Version:
         self._packages = {self.package, f"{self.package}.{GENERATED}"}
         self._packages |= {f"{self.package}.{path.replace('/', '.')}" for path in scan.packages}
         self._names = {name.split(".")[1] for name in (*self._sources, *self._packages) if "." in name}
+        self._foreign: set[str] = set()
+        """Names that are imported as anywhere else, found so far."""
+        self._relative: dict[tuple[str, str, int], str] = {}
         self._running: set[str] = set()
+        self._is_retired = False
         self._failed: set[str] = set()
         self._lock = threading.RLock()
         self._project = project
@@ -81,12 +87,18 @@ class Version:
         """The source of the module of this full name; a package's is its `__init__.py`."""
         make = self._generated.get(name)
         if make is not None:
-            return make()
+            if name not in self.made:
+                self.made[name] = make()
+            return self.made[name]
         source = self._sources.get(name)
         return source if source is not None else self._sources.get(f"{name}.__init__")
 
     def is_package(self, name: str) -> bool:
         return name in self._packages
+
+    def forbid(self, module: str) -> None:
+        """Let imports of a module fail as if it had failed and been reported."""
+        self._failed.add(f"{self.package}.{module}")
 
     def children(self, package: str) -> list[str]:
         """The last names of the modules directly below a package of this version."""
@@ -115,6 +127,8 @@ class Version:
             module = self.modules.get(name)
             if module is not None:
                 return module
+            if self._is_retired:
+                raise ModuleNotFoundError(f"{name} belongs to a version that was replaced", name=name)
             if name in self._failed:
                 raise ModuleFailed(f"{name} cannot be imported", name=name)
             if not self.has(name):
@@ -184,34 +198,45 @@ class Version:
         level: int = 0,
     ) -> ModuleType:
         """`__import__` of this version's modules (https://docs.python.org/3/library/functions.html#import__)."""
+        if name in self._foreign and not level:
+            return builtins.__import__(name, globals, locals, fromlist or (), 0)
         full = self._own_name(name, globals, fromlist, level)
         if full is None:
             return self._import_foreign(name, globals, locals, fromlist, level)
-        if self.on_failure is not None and globals is not None:
-            self.imports.add((globals["__name__"], full))
         module = self.load(full)
-        if not fromlist:
-            return self.modules[self.package]
         if full in self._packages:
-            self._load_submodules(full, module, fromlist)
-        return module
+            for submodule in self._submodules(full, module, fromlist or ()):
+                self._note(globals, submodule)
+                self.load(submodule)
+        self._note(globals, full)
+        return module if fromlist else self.modules[self.package]
+
+    def _note(self, globals: Mapping[str, Any] | None, imported: str) -> None:
+        if self.on_failure is not None and globals is not None:
+            self.imports.add((globals["__name__"], imported))
 
     def _own_name(
         self, name: str, globals: Mapping[str, Any] | None, fromlist: Sequence[str] | None, level: int
     ) -> str | None:
         """The full name of what is imported when it belongs to this version."""
         if level:
-            package: str = (globals or {}).get("__package__") or ""
-            if package != self.package and not package.startswith(f"{self.package}."):
-                return None
-            above = package.rsplit(".", level - 1)
-            if len(above) < level:
-                raise ImportError("attempted relative import beyond top-level package", name="." * level + name)
-            return f"{above[0]}.{name}" if name else above[0]
+            return self._relative_name(name, (globals or {}).get("__package__") or "", level)
         top, _, rest = name.partition(".")
         if top != self._folder_name or not self._is_meant(rest, fromlist or ()):
             return None
         return f"{self.package}.{rest}" if rest else self.package
+
+    def _relative_name(self, name: str, package: str, level: int) -> str | None:
+        known = self._relative.get((name, package, level))
+        if known is not None:
+            return known
+        if package != self.package and not package.startswith(f"{self.package}."):
+            return None
+        above = package.rsplit(".", level - 1)
+        if len(above) < level:
+            raise ImportError("attempted relative import beyond top-level package", name="." * level + name)
+        full = self._relative[name, package, level] = f"{above[0]}.{name}" if name else above[0]
+        return full
 
     def _is_meant(self, rest: str, fromlist: Sequence[str]) -> bool:
         """Whether `convex...` means the user's folder rather than PyPI's client of the same name."""
@@ -222,16 +247,13 @@ class Version:
         installed = find_spec(self._folder_name)
         return installed is None or installed.origin is None or installed.origin.startswith(f"{self._folder_path}/")
 
-    def _load_submodules(self, package: str, module: ModuleType, fromlist: Sequence[str]) -> None:
-        names: list[str] = []
+    def _submodules(self, package: str, module: ModuleType, fromlist: Sequence[str]) -> Iterator[str]:
+        """The modules that `from package import ...` names, where the package has no other value of that name."""
         for name in fromlist:
-            names.extend(getattr(module, "__all__", ()) if name == "*" else (name,))
-        for name in names:
-            submodule = f"{package}.{name}"
-            if not hasattr(module, name) and self.has(submodule):
-                if self.on_failure is not None:
-                    self.imports.add((package, submodule))
-                self.load(submodule)
+            for wanted in getattr(module, "__all__", ()) if name == "*" else (name,):
+                submodule = f"{package}.{wanted}"
+                if self.has(submodule) and isinstance(getattr(module, wanted, self), ModuleType | Version):
+                    yield submodule
 
     def _import_foreign(
         self,
@@ -241,19 +263,23 @@ class Version:
         fromlist: Sequence[str] | None,
         level: int,
     ) -> ModuleType:
-        if not level:
-            substitute = self._substitutes.get(name)
-            if substitute is not None:
-                return substitute
-            top = name.partition(".")[0]
-            substitute = self._substitutes.get(top)
-            if substitute is not None and not fromlist:
-                builtins.__import__(name, globals, locals, fromlist, level)
-                return substitute
-        return self._project.import_for_module(name, globals, locals, fromlist or (), level)
+        if level:
+            return builtins.__import__(name, globals, locals, fromlist or (), level)
+        substitute = self._substitutes.get(name)
+        if substitute is not None:
+            return substitute
+        top = name.partition(".")[0]
+        substitute = self._substitutes.get(top)
+        if substitute is not None and not fromlist:
+            builtins.__import__(name, globals, locals, (), 0)
+            return substitute
+        if top != self._folder_name and not self._project.may_have(top):
+            self._foreign.add(name)
+        return self._project.import_for_module(name, globals, locals, fromlist or (), 0)
 
     def retire(self) -> None:
         """Leave `sys.modules` and the import system; what still holds on to a module can go on using it."""
+        self._is_retired = True
         if self._loader in sys.meta_path:
             sys.meta_path.remove(self._loader)
         for name, module in self.modules.items():

@@ -5,7 +5,7 @@ created goes away with its other writes, and every engine stores the catalog for
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
 
@@ -66,6 +66,11 @@ class Index:
     def readable(self) -> bool:
         return self.state is IndexState.ENABLED
 
+    def document(self, table: int) -> dict[str, Value]:
+        """What the catalog keeps of the index."""
+        fields: list[Value] = [*self.fields]
+        return {"table": table, "number": self.number, "name": self.name, "fields": fields, "state": self.state.value}
+
     def range(self, start: bytes = b"", stop: bytes | None = None) -> KeyRange:
         return KeyRange(self.number, start, stop)
 
@@ -76,52 +81,38 @@ def index_number(table: int, slot: int) -> int:
     return table << _INDEX_BITS | slot
 
 
-@dataclass(frozen=True)
 class Table:
-    """A table and the indexes that its writes keep up to date: `by_id` and `by_creation_time` first."""
+    """A table and the indexes that its writes keep up to date, immutable.
 
-    number: int
-    name: str
-    indexes: tuple[Index, ...]
-    indexes_made: int = _BUILT_IN
-    """How many indexes the table ever had; the next one gets this slot."""
+    Args:
+        extra: the indexes that the schema declares; `by_id` and `by_creation_time` come by themselves.
+        indexes_made: how many indexes the table ever had; the next one gets this slot.
+    """
 
-    numbers: tuple[int, ...] = field(init=False)
-    """The indexes' numbers, in the order in which `keys_of` gives a document's keys."""
-
-    def __post_init__(self) -> None:
-        extra = self.indexes[_BUILT_IN:]
-        paths = tuple(tuple(tuple(name.split(".")) for name in index.fields) for index in extra)
-        object.__setattr__(self, "numbers", tuple(index.number for index in self.indexes))
-        object.__setattr__(self, "_paths", paths)
-        object.__setattr__(self, "_by_name", _by_name(self.indexes))
-
-    @classmethod
-    def new(cls, number: int, name: str, extra: Iterable[Index] = (), *, indexes_made: int = _BUILT_IN) -> "Table":
-        by_id = Index(index_number(number, 0), BY_ID, ("_id",))
-        by_creation_time = Index(index_number(number, 1), BY_CREATION_TIME, ("_creationTime",))
-        return cls(number, name, (by_id, by_creation_time, *extra), indexes_made)
+    def __init__(self, number: int, name: str, extra: Iterable[Index] = (), *, indexes_made: int = _BUILT_IN) -> None:
+        self.number = number
+        self.name = name
+        self.indexes_made = indexes_made
+        self.by_id: Final = Index(index_number(number, 0), BY_ID, ("_id",))
+        self.by_creation_time: Final = Index(index_number(number, 1), BY_CREATION_TIME, ("_creationTime",))
+        self.extra = tuple(extra)
+        self.indexes = (self.by_id, self.by_creation_time, *self.extra)
+        self.numbers = tuple(index.number for index in self.indexes)
+        """The indexes' numbers, in the order in which `keys_of` gives a document's keys."""
+        self._paths = [[tuple(field.split(".")) for field in index.fields] for index in self.extra]
+        self._readable = {index.name: index for index in sorted(self.indexes, key=lambda index: index.readable)}
 
     @property
     def is_system(self) -> bool:
         return self.number < FIRST_USER_TABLE
 
-    @property
-    def by_id(self) -> Index:
-        return self.indexes[0]
-
-    @property
-    def by_creation_time(self) -> Index:
-        return self.indexes[1]
-
-    @property
-    def extra(self) -> tuple[Index, ...]:
-        """The indexes that the schema declares."""
-        return self.indexes[_BUILT_IN:]
-
     def index(self, name: str) -> Index | None:
         """The index of that name: the readable one, when another of the same name is being built."""
-        return self._by_name.get(name)
+        return self._readable.get(name)
+
+    def document(self) -> dict[str, Value]:
+        """What the catalog keeps of the table; its indexes have documents of their own."""
+        return {"name": self.name, "number": self.number, "indexesMade": self.indexes_made}
 
     def keys_of(self, document: Mapping[str, Value]) -> tuple[bytes, ...]:
         """The document's key in each index; user indexes end with creation time and id, so equal values keep order."""
@@ -131,9 +122,6 @@ class Table:
             return id_key, creation_key
         extra = [encode_key([_at(document, path) for path in paths]) + creation_key for paths in self._paths]
         return id_key, creation_key, *extra
-
-    _by_name: Mapping[str, Index] = field(init=False, repr=False, compare=False)
-    _paths: tuple[tuple[tuple[str, ...], ...], ...] = field(init=False, repr=False, compare=False)
 
 
 class Catalog:
@@ -155,6 +143,10 @@ class Catalog:
     def table(self, name: str) -> Table | None:
         return self._by_name.get(name)
 
+    def system(self, name: str) -> Table:
+        """A table that exists from the start."""
+        return self._by_name[name]
+
     def numbered(self, number: int) -> Table | None:
         return self._by_number.get(number)
 
@@ -167,7 +159,8 @@ class Catalog:
         return Catalog(tables.values(), schema=self.schema, dropped=self.dropped)
 
 
-EMPTY_CATALOG: Final = Catalog(Table.new(number, name) for name, number in SYSTEM_TABLES.items())
+_SYSTEM: Final = tuple(Table(number, name) for name, number in SYSTEM_TABLES.items())
+EMPTY_CATALOG: Final = Catalog(_SYSTEM)
 
 
 async def read_catalog(reader: Reader) -> Catalog:
@@ -181,31 +174,23 @@ async def read_catalog(reader: Reader) -> Catalog:
             IndexState(cast(str, row["state"])),
         )
         indexes.setdefault(cast(int, row["table"]), []).append(index)
-    tables = [*EMPTY_CATALOG._by_name.values()]
+    tables = [*_SYSTEM]
     dropped: list[Index] = []
     for row in await _documents(reader, TABLES):
         number = cast(int, row["number"])
         mine = indexes.get(number, [])
         dropped += [index for index in mine if index.state is IndexState.DROPPED]
         kept = [index for index in mine if index.state is not IndexState.DROPPED]
-        tables.append(Table.new(number, cast(str, row["name"]), kept, indexes_made=cast(int, row["indexesMade"])))
+        tables.append(Table(number, cast(str, row["name"]), kept, indexes_made=cast(int, row["indexesMade"])))
     schemas = await _documents(reader, SCHEMAS)
     digest = cast(str, schemas[0]["digest"]) if schemas else None
     return Catalog(tables, schema=digest, dropped=dropped)
 
 
 async def _documents(reader: Reader, table: str) -> list[dict[str, Value]]:
-    by_creation_time = Table.new(SYSTEM_TABLES[table], table).by_creation_time
+    by_creation_time = Table(SYSTEM_TABLES[table], table).by_creation_time
     rows = await reader.scan(by_creation_time.range(), reverse=False, limit=2**31, bytes_max=2**31)
     return [cast("dict[str, Value]", load(body)) for _key, _size, body in rows]
-
-
-def _by_name(indexes: Sequence[Index]) -> Mapping[str, Index]:
-    names: dict[str, Index] = {}
-    for index in indexes:
-        if index.name not in names or index.readable:
-            names[index.name] = index
-    return names
 
 
 def _at(document: Mapping[str, Value], path: tuple[str, ...]) -> Value | Undefined:

@@ -16,6 +16,7 @@ from ..values.value import Value
 
 FIELDS_MAX: Final = 1024
 _WARNING_SHARE = 0.8
+_FLAT = frozenset({str, int, float, bool, bytes, type(None)})
 
 _problem_of = lru_cache(maxsize=4096)(field_problem)
 
@@ -113,7 +114,7 @@ def measured(document: dict[str, Value], warnings: list[str]) -> int:
         raise DocumentRefused("ValueTooLarge", f"Value is too large ({size / 2**20:.2f} MiB > maximum size 1 MiB)")
     if len(document) > FIELDS_MAX:
         raise DocumentRefused("TooManyFields", f"Document has too many fields ({len(document)} > maximum {FIELDS_MAX})")
-    depth = depth_of(document)
+    depth = 1 if _FLAT.issuperset(map(type, document.values())) else depth_of(document)
     if depth > DOCUMENT_DEPTH_MAX:
         raise DocumentRefused(
             "ValueTooNested", f"Document is too nested ({depth} levels > maximum nesting {DOCUMENT_DEPTH_MAX})"

@@ -13,14 +13,14 @@ from typing import NamedTuple
 class IndexKey(NamedTuple):
     """One entry of one index: the index by its number, and the bytes it is sorted by."""
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]  # nobody searches in it with tuple.index
     key: bytes
 
 
 class KeyRange(NamedTuple):
     """The keys of one index from `start` up to, but without, `stop`; to the end of the index when `stop` is None."""
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]  # nobody searches in it with tuple.index
     start: bytes
     stop: bytes | None
 
@@ -88,7 +88,7 @@ class DocumentChange(NamedTuple):
 class NewEntry(NamedTuple):
     """An entry for a document that is stored already, under its key in `by_id`: how a new index is filled."""
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]  # nobody searches in it with tuple.index
     key: bytes
     by_id: IndexKey
 
@@ -114,7 +114,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Commit:
-    """What subscribers hear of one durable mutation; `ts` is in nanoseconds and greater than that of any earlier one."""
+    """What subscribers hear of one durable mutation; `ts` (ns) is greater than that of any earlier one."""
 
     ts: int
     documents: Sequence[DocumentChange] = field(repr=False)

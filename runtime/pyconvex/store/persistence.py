@@ -72,6 +72,10 @@ class Reader(Protocol):
         """
         ...
 
+    def keys(self, span: KeyRange, *, limit: int) -> Awaitable[Sequence[bytes]]:
+        """The first `limit` keys of the range, whether or not their documents are still there."""
+        ...
+
 
 Work: TypeAlias = Callable[[Reader], Coroutine[Any, Any, tuple[T, Changes]]]
 

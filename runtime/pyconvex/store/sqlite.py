@@ -7,7 +7,6 @@ each trap was found and measured stands in the design notes: nothing here waits 
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType

@@ -216,8 +216,7 @@ class Batches:
         try:
             batch.writer.apply(changes, ts)
         except sqlite3.Error as error:
-            mutation.outcome = _translated(error)
-            self._survives(batch, error)
+            self._give_up(batch, mutation, error)
             return
         self._last_ts = ts
         batch.wrote = True
@@ -231,6 +230,14 @@ class Batches:
             return True
         self._lose(batch, error or StoreFailed("StorageFailed", "the database gave up what was being written"))
         return False
+
+    def _give_up(self, batch: _Batch, guilty: _Mutation[Any], error: sqlite3.Error) -> None:
+        """One mutation could not be written, so the batch is undone: the others run again, in their order."""
+        self._batch = None
+        self._drop_writer()
+        batch.members.remove(guilty)
+        self._waiting.extendleft(reversed(batch.members))
+        guilty.settle(_translated(error))
 
     def _commit(self, batch: _Batch) -> None:
         try:
@@ -271,7 +278,9 @@ class Batches:
         self._scheduled = True
 
         def empty() -> None:
-            busy, _, _ = writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # RESTART rather than TRUNCATE: overwriting the file's blocks costs a third of giving them back and taking
+            # new ones. `journal_size_limit` bounds what stays.
+            busy, _, _ = writer.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             checkpoints.log_moved = bool(busy)
 
         def emptied(_error: BaseException | None) -> None:

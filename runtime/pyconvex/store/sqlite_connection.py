@@ -17,6 +17,14 @@ _SCANS: Final = {
     for bounded in (False, True)
     for reverse, order in ((False, "ASC"), (True, "DESC"))
 }
+_KEYS: Final = {
+    bounded: "SELECT key FROM entries WHERE idx = ? AND key >= ?"
+    + (" AND key < ?" if bounded else "")
+    + " ORDER BY key LIMIT ?"
+    for bounded in (False, True)
+}
+_INSERT_DOCUMENT = "INSERT INTO documents VALUES (?, ?, ?)"
+_INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?)"
 _SMALL_SCAN_ROWS = 16
 """Scans of at most this many documents of at most a megabyte are fetched in one go, without counting bytes."""
 
@@ -59,6 +67,14 @@ class SqliteReader:
         except sqlite3.Error as error:
             raise failure(error) from error
 
+    def keys(self, span: KeyRange, *, limit: int) -> Done[Sequence[bytes]]:
+        index, start, stop = span
+        bounds = (index, start, limit) if stop is None else (index, start, stop, limit)
+        try:
+            return Done([key for (key,) in self._execute(_KEYS[stop is not None], bounds).fetchall()])
+        except sqlite3.Error as error:
+            raise failure(error) from error
+
 
 class SqliteWriter(SqliteReader):
     """The one connection that writes. What it has not committed yet, it reads."""
@@ -72,21 +88,23 @@ class SqliteWriter(SqliteReader):
         self._next_seq: int = (last or 0) + 1
 
     def apply(self, changes: Changes, ts: int) -> None:
-        """Write one mutation's changes, all or none.
+        """Write one mutation's changes.
 
         Raises:
-            sqlite3.Error: nothing of it was written; when `connection.in_transaction` has become false, SQLite threw
-                the whole batch away.
+            sqlite3.Error: half of it may be written: the batch has to be rolled back.
         """
-        self._execute("SAVEPOINT mutation")
-        try:
-            self._write(changes)
-        except BaseException:
-            if self.connection.in_transaction:
-                self._execute("ROLLBACK TO mutation")
-                self._execute("RELEASE mutation")
-            raise
-        self._execute("RELEASE mutation")
+        for span in changes.cleared:
+            self._clear(span)
+        documents = changes.documents
+        if len(documents) == 1 and documents[0].inserted:
+            self._insert_one(documents[0])
+        elif documents:
+            self._insert([change for change in documents if change.inserted])
+            for change in documents:
+                if not change.inserted:
+                    self._update(change)
+        for entry in changes.entries:
+            self._add_entry(entry)
         self.ts = ts
         if changes.catalog:
             self.catalog_ts = ts
@@ -99,35 +117,24 @@ class SqliteWriter(SqliteReader):
         """Returns when the batch is durable, and visible to snapshots. Runs in the commit thread."""
         self.connection.execute("COMMIT")
 
-    def _write(self, changes: Changes) -> None:
-        for span in changes.cleared:
-            self._clear(span)
-        inserted = [change for change in changes.documents if not change.before]
-        if inserted:
-            self._insert(inserted)
-        if len(inserted) < len(changes.documents):
-            for change in changes.documents:
-                if change.before:
-                    self._update(change)
-        for entry in changes.entries:
-            self._add_entry(entry)
-
-    def _insert(self, changes: list[DocumentChange]) -> None:
+    def _insert_one(self, change: DocumentChange) -> None:
+        """What most mutations do, in two calls of SQLite."""
+        indexes, _, keys, size, body = change
         seq = self._next_seq
-        self._next_seq = seq + len(changes)
-        if len(changes) == 1:
-            indexes, _, keys, size, body = changes[0]
-            self._execute("INSERT INTO documents VALUES (?, ?, ?)", (seq, size, body))
-            entries = [(index, key, seq) for index, key in zip(indexes, keys, strict=True)]
-        else:
-            rows = [(seq + n, change.size, change.body) for n, change in enumerate(changes)]
-            self._execute_many("INSERT INTO documents VALUES (?, ?, ?)", rows)
-            entries = [
-                (index, key, seq + n)
-                for n, change in enumerate(changes)
-                for index, key in zip(change.indexes, change.after, strict=True)
-            ]
-        self._execute_many("INSERT INTO entries VALUES (?, ?, ?)", entries)
+        self._next_seq = seq + 1
+        self._execute(_INSERT_DOCUMENT, (seq, size, body))
+        self._execute_many(_INSERT_ENTRY, [(index, key, seq) for index, key in zip(indexes, keys, strict=True)])
+
+    def _insert(self, changes: Sequence[DocumentChange]) -> None:
+        numbered = list(enumerate(changes, self._next_seq))
+        self._next_seq += len(numbered)
+        self._execute_many(_INSERT_DOCUMENT, [(seq, change.size, change.body) for seq, change in numbered])
+        entries = [
+            (index, key, seq)
+            for seq, change in numbered
+            for index, key in zip(change.indexes, change.after, strict=True)
+        ]
+        self._execute_many(_INSERT_ENTRY, entries)
 
     def _update(self, change: DocumentChange) -> None:
         seq = self._seq(change.indexes[0], change.before[0])
@@ -141,7 +148,7 @@ class SqliteWriter(SqliteReader):
         self._execute("UPDATE documents SET size = ?, body = ? WHERE seq = ?", (change.size, change.body, seq))
         if changed:
             added = [(index, key, seq) for index, _, key in changed]
-            self._execute_many("INSERT INTO entries VALUES (?, ?, ?)", added)
+            self._execute_many(_INSERT_ENTRY, added)
 
     def _add_entry(self, entry: NewEntry) -> None:
         row = (entry.index, entry.key, self._seq(*entry.by_id))

@@ -15,13 +15,16 @@ APPLICATION_ID: Final = 0x7079_6378
 PROGRESS_STEPS: Final = 20_000
 """SQLite asks after this many of its steps (about a millisecond) whether a read may go on."""
 
+LOG_BYTES_KEPT: Final = 64 * 2**20
+"""A log that grew beyond this, because a reader held on to it, is cut when it starts over."""
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         # Rows of `documents` are appended, so new documents share pages; everything is found through `entries`,
         # by id as well, and scans fetch documents by a small integer.
         "CREATE TABLE documents (seq INTEGER PRIMARY KEY, size INTEGER NOT NULL, body BLOB NOT NULL)",
-        "CREATE TABLE entries (idx INTEGER NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (idx, key))"
-        " WITHOUT ROWID",
+        """CREATE TABLE entries (idx INTEGER NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (idx, key))
+        WITHOUT ROWID""",
         "CREATE TABLE clock (ts INTEGER NOT NULL, catalog_ts INTEGER NOT NULL)",
         "INSERT INTO clock VALUES (0, 0)",
     ),
@@ -81,7 +84,7 @@ class SqliteFile:
         pragmas += ["journal_mode=WAL", f"synchronous={'FULL' if self.durable else 'OFF'}"]
         if self.durable:
             # The checkpoint thread does it: a commit must not pay for it.
-            pragmas.append("wal_autocheckpoint=0")
+            pragmas += ["wal_autocheckpoint=0", f"journal_size_limit={LOG_BYTES_KEPT}"]
         if self.size_limit_bytes is not None:
             pragmas.append(f"max_page_count={max(1, self.size_limit_bytes // 4096)}")
         return pragmas

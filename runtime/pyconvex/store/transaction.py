@@ -13,11 +13,11 @@ from ..clock import Clock
 from ..schema import Schema
 from ..settings import Limits
 from ..values.ids import DocumentId, encode_id, new_internal_id
-from ..values.keys import encode_key
 from ..values.names import SYSTEM_FIELDS
+from ..values.size import document_size
 from ..values.value import Undefined, Value
 from ..values.wire import dump, load
-from .catalog import SCHEMAS, SYSTEM_TABLES, TABLES, Catalog, Index, Table
+from .catalog import EMPTY_CATALOG, SCHEMAS, SYSTEM_TABLES, TABLES, Catalog, Index, Table
 from .documents import (
     check_names,
     check_new_fields,
@@ -70,7 +70,7 @@ class Transaction:
         reader: the engine's view; its timestamp is the transaction's.
         catalog: the tables as `reader` sees them.
         schema: what written documents have to match.
-        now_ms: the start of the function, from which creation times count on.
+        creation_time: what the first inserted document gets; the clock's time when None.
     """
 
     def __init__(
@@ -80,8 +80,10 @@ class Transaction:
         schema: Schema,
         limits: Limits,
         clock: Clock,
-        now_ms: float | None = None,
+        creation_time: float | None = None,
     ) -> None:
+        self.ts = reader.ts
+        """Timestamp (ns) of the newest commit that this transaction sees."""
         self.catalog = catalog
         self.schema = schema
         self.reads = ReadSet()
@@ -90,22 +92,14 @@ class Transaction:
         """Lines to log as WARN: documents that came near a limit."""
         self.pause: Callable[[], Awaitable[None] | None] | None = None
         """Asked between the pages of a long read; what it returns is awaited. The engine gives the loop its turn."""
+        self.next_creation_time = clock.now_ms() if creation_time is None else creation_time
         self._reader = reader
         self._clock = clock
-        self._now_ms = now_ms
         self._written: dict[bytes, _Written] = {}
         self._overlays: dict[int, Overlay] = {}
+        # Inserted documents that no overlay shows yet: most mutations insert and never scan.
+        self._unplaced: list[_Written] = []
         self._undo: list[tuple[_Written, _Version | None]] | None = None
-
-    @property
-    def ts(self) -> int:
-        """Timestamp (ns) of the newest commit that this transaction sees."""
-        return self._reader.ts
-
-    @property
-    def last_creation_time(self) -> float | None:
-        """The creation time given out last, or the one to start from; None when there is neither."""
-        return self._now_ms
 
     def table_name(self, number: int) -> str | None:
         table = self.catalog.numbered(number)
@@ -163,7 +157,7 @@ class Transaction:
         rest: tuple[bytes, bytes | None] | None = (start, stop)
         while rest is not None:
             wanted = PAGE_ROWS_MAX if limit is None else min(limit - len(documents), PAGE_ROWS_MAX)
-            rows, rest = await self._page(index.number, *rest, reverse=reverse, limit=wanted)
+            rows, rest = await self.page(index.number, *rest, reverse=reverse, limit=wanted)
             if limit is not None and len(documents) + len(rows) >= limit:
                 rows = rows[: limit - len(documents)]
                 (begun, end), _ = part_read(start, stop, rows[-1][0], reverse=reverse)
@@ -201,15 +195,8 @@ class Transaction:
             LimitExceeded: the function has written too much.
         """
         check_new_fields(fields)
-        target = self._table(table) or await self._create_table(table)
-        fields = self._matching(target, fields)
-        id = encode_id(DocumentId(target.number, self._new_internal_id()))
-        document: dict[str, Value] = {"_id": id, "_creationTime": self._next_creation_time(), **fields}
-        version = self._version(target, document)
-        self.usage.write(version.size)
-        written = self._written[version.keys[0]] = _Written(target, None)
-        self._set(written, version)
-        return id
+        target = self._table(table) or self._create_table(table)
+        return self._add(target, self._matching(target, fields))
 
     async def patch(self, id: DocumentId, fields: dict[str, Value | Undefined]) -> None:
         """Set the given top-level fields; those given as `undefined` are removed.
@@ -221,7 +208,7 @@ class Transaction:
         written, document = await self._for_writing("Update", id)
         check_system_fields(fields, document)
         merged = document | fields
-        await self._write(written, {name: value for name, value in merged.items() if not isinstance(value, Undefined)})
+        self._write(written, {name: value for name, value in merged.items() if not isinstance(value, Undefined)})
 
     async def replace(self, id: DocumentId, fields: dict[str, Value]) -> None:
         """Put new fields in the place of all others; id and creation time stay.
@@ -232,7 +219,10 @@ class Transaction:
         """
         written, document = await self._for_writing("Replace", id)
         check_system_fields(fields, document)
-        await self._write(written, {name: document[name] for name in SYSTEM_FIELDS} | fields)
+        if fields.keys() | SYSTEM_FIELDS == document.keys():
+            # In the order of the old ones, so that writing the same again is seen to change nothing.
+            fields = {name: fields.get(name, value) for name, value in document.items()}
+        self._write(written, {"_id": document["_id"], "_creationTime": document["_creationTime"]} | fields)
 
     async def delete(self, id: DocumentId) -> None:
         """Remove a document.
@@ -276,23 +266,23 @@ class Transaction:
             before = stored.keys if stored else ()
             after, size, body = (now.keys, now.size, now.body) if now else ((), 0, b"")
             documents.append(DocumentChange(written.table.numbers, before, after, size, body))
-        return Changes(self.reads, documents, catalog=catalog and _changes_catalog(documents))
+        return Changes(self.reads, documents, catalog=catalog)
 
     async def page(
         self, index: int, start: bytes, stop: bytes | None, *, reverse: bool, limit: int
     ) -> tuple[Sequence[Row], tuple[bytes, bytes | None] | None]:
-        """Some rows of a range in order, and what is left of it; neither counted nor recorded as read."""
-        return await self._page(index, start, stop, reverse=reverse, limit=limit)
+        """Some rows of a range in order, and what is left of it (None at its end); neither counted nor recorded.
 
-    async def _page(
-        self, index: int, start: bytes, stop: bytes | None, *, reverse: bool, limit: int
-    ) -> tuple[Sequence[Row], tuple[bytes, bytes | None] | None]:
+        There may be more rows than `limit`, or none: the transaction's own writes come on top.
+        """
         usage = self.usage
         bytes_max = usage.limits.read_bytes - usage.bytes_read
         rows = await self._reader.scan(KeyRange(index, start, stop), reverse=reverse, limit=limit, bytes_max=bytes_max)
         rest: tuple[bytes, bytes | None] | None = None
         if rows and (len(rows) == limit or sum([row[1] for row in rows]) > bytes_max):
             (start, stop), rest = part_read(start, stop, rows[-1][0], reverse=reverse)
+        if self._unplaced:
+            self._place_inserted()
         overlay = self._overlays.get(index)
         return (rows if overlay is None else overlay.over(rows, start, stop, reverse=reverse)), rest
 
@@ -320,21 +310,34 @@ class Transaction:
             written = self._written[key] = _Written(table, _Version(table.keys_of(document), size, body))
         return written, document
 
-    async def _write(self, written: _Written, document: dict[str, Value]) -> None:
+    def _write(self, written: _Written, document: dict[str, Value]) -> None:
         table = written.table
         check_names(document)
-        system = {name: document[name] for name in SYSTEM_FIELDS}
-        document = system | self._matching(table, user_fields(document))
-        version = self._version(table, document)
+        fields = self._matching(table, user_fields(document))
+        system: dict[str, Value] = {"_id": document["_id"], "_creationTime": document["_creationTime"]}
+        version = self._version(table, system | fields)
         self.usage.write(version.size)
         if written.now is None or version.body != written.now.body:
             self._set(written, version)
+
+    def _add(self, table: Table, fields: dict[str, Value]) -> str:
+        new_id = encode_id(DocumentId(table.number, self._new_internal_id()))
+        version = self._version(table, {"_id": new_id, "_creationTime": self._next_creation_time(), **fields})
+        if table.number > _LAST_CATALOG_TABLE:
+            self.usage.write(version.size)
+        written = self._written[version.keys[0]] = _Written(table, None)
+        if self._undo is None:
+            written.now = version
+            self._unplaced.append(written)
+        else:
+            self._set(written, version)
+        return new_id
 
     def _matching(self, table: Table, fields: dict[str, Value]) -> dict[str, Value]:
         return fields if table.is_system else matching(table.name, fields, self.schema, self.table_name)
 
     def _version(self, table: Table, document: dict[str, Value]) -> _Version:
-        size = measured(document, self.warnings)
+        size = document_size(document) if table.is_system else measured(document, self.warnings)
         return _Version(table.keys_of(document), size, dump(document))
 
     def _set(self, written: _Written, version: _Version | None) -> None:
@@ -344,6 +347,8 @@ class Transaction:
 
     def _place(self, written: _Written, version: _Version | None) -> None:
         """Make `version` what scans and gets find of the document."""
+        if self._unplaced:
+            self._place_inserted()
         stored = written.stored.keys if written.stored else ()
         old = written.now.keys if written.now else ()
         overlays = [self._overlay(index) for index in written.table.numbers]
@@ -356,6 +361,12 @@ class Transaction:
             for overlay, key in zip(overlays, version.keys, strict=True):
                 overlay.put(key, (key, version.size, version.body))
         written.now = version
+
+    def _place_inserted(self) -> None:
+        unplaced, self._unplaced = self._unplaced, []
+        for written in unplaced:
+            version, written.now = written.now, None
+            self._place(written, version)
 
     def _overlay(self, index: int) -> Overlay:
         overlay = self._overlays.get(index)
@@ -371,14 +382,12 @@ class Transaction:
 
     def _depend_on_tables(self) -> None:
         """A table created later would change the answer."""
-        tables = self.catalog.table(TABLES)
-        assert tables is not None, "system tables are always there"
-        self.reads.add(tables.by_creation_time.number, b"", None)
+        self.reads.add(EMPTY_CATALOG.system(TABLES).by_creation_time.number, b"", None)
 
-    async def _create_table(self, name: str) -> Table:
+    def _create_table(self, name: str) -> Table:
         check_table_name(name)
-        table = Table.new(self.catalog.next_number(), name)
-        await self.insert(TABLES, {"name": name, "number": table.number, "indexesMade": table.indexes_made})
+        table = Table(self.catalog.next_number(), name)
+        self._add(EMPTY_CATALOG.system(TABLES), table.document())
         self.catalog = self.catalog.with_table(table)
         return table
 
@@ -386,9 +395,10 @@ class Transaction:
         return new_internal_id(self._clock.random_bytes(_RANDOM_BYTES), self._clock.now_ms())
 
     def _next_creation_time(self) -> float:
-        # The next float: creation order is a total order within the transaction.
-        self._now_ms = self._clock.now_ms() if self._now_ms is None else nextafter(self._now_ms, inf)
-        return self._now_ms
+        # The next float for the next document: creation order is a total order within the transaction.
+        creation_time = self.next_creation_time
+        self.next_creation_time = nextafter(creation_time, inf)
+        return creation_time
 
 
 class Scan:

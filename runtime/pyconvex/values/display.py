@@ -14,6 +14,7 @@ ERROR_CHARACTERS_MAX: Final = 4096
 """Where values inside error messages are cut."""
 
 _DEPTH_MAX = 100
+_INT_BITS_MAX = 1024
 _QUOTE_ESCAPES = {
     **{code: f"\\x{code:02x}" for code in range(32)},
     ord("\n"): "\\n",
@@ -135,7 +136,7 @@ def _listed(opening: str, items: Iterable[Iterator[str]], closing: str) -> Itera
 
 def _number(value: float, *, whole: str) -> str:
     if isinstance(value, int):
-        return whole.format(value)
+        return whole.format(value) if value.bit_length() <= _INT_BITS_MAX else f"<integer of {value.bit_length()} bits>"
     if math.isfinite(value):
         return float.__repr__(value)
     return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from . import wire
-from .display import display_object
+from .display import display, display_object
 from .int64 import INT64_MAX, INT64_MIN, Int64
 from .kinds import (
     ARRAY_ELEMENTS_MAX,
@@ -174,8 +174,4 @@ def _checked_int(number: int) -> int:
         hint = f"write `Int64({number})` and `v.int64()` for whole numbers of 64 bits"
     else:
         hint = "store it as a text"
-    raise Refusal(f"Integer {_shortened(number)} is beyond ±2**53 and cannot be a float64 without loss", hint=hint)
-
-
-def _shortened(number: int) -> str:
-    return str(number) if number.bit_length() <= 256 else f"of {number.bit_length()} bits"
+    raise Refusal(f"{display(number)} is beyond ±2**53 and cannot be a float64 without loss", hint=hint)

@@ -5,12 +5,13 @@ import secrets
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from python_multipart.multipart import parse_options_header
-
 from .blob import Blob, File
 from .url import URLSearchParams, well_formed
 
 FormValue: TypeAlias = str | File
+
+PARTS_MAX = 10_000
+"""Fields of one multipart form; reading more would hold up other requests."""
 
 
 class FormData:
@@ -85,7 +86,7 @@ def read_form_data(data: bytes, content_type: str | None) -> FormData:
     """
     if content_type is None:
         raise TypeError("Missing content type")
-    kind, options = parse_options_header(content_type)
+    kind, options = _parameters(content_type)
     if kind == b"application/x-www-form-urlencoded":
         form = FormData()
         for name, value in URLSearchParams(data.decode("utf-8", "replace").removeprefix("\ufeff")).items():
@@ -109,6 +110,8 @@ def _read_multipart(data: bytes, boundary: bytes) -> FormData:
             _read_part(form, data[opened : found.start()])
         if found[1]:
             return form
+        if len(form) == PARTS_MAX:
+            raise TypeError(f"A form of more than {PARTS_MAX} fields is not read")
         opened = found.end()
         at = found.end() - 2  # its line break may begin the next boundary: an empty part
     raise TypeError("Malformed multipart form data: the closing boundary is missing")
@@ -117,7 +120,7 @@ def _read_multipart(data: bytes, boundary: bytes) -> FormData:
 def _read_part(form: FormData, part: bytes) -> None:
     head, separator, content = part.partition(b"\r\n\r\n")
     headers = dict(_part_header(line) for line in head.split(b"\r\n"))
-    kind, options = parse_options_header(headers.get("content-disposition"))
+    kind, options = _parameters(headers.get("content-disposition"))
     if not separator or kind != b"form-data" or b"name" not in options:
         raise TypeError("Malformed multipart form data: a part has no content-disposition with a name")
     name = _unescaped(options[b"name"])
@@ -128,9 +131,16 @@ def _read_part(form: FormData, part: bytes) -> None:
     form.append(name, File([content], _unescaped(options[b"filename"]), type=media_type))
 
 
+def _parameters(header: str | None) -> tuple[bytes, dict[bytes, bytes]]:
+    """A header such as `form-data; name="x"`: its value in lower case, and its parameters."""
+    from python_multipart.multipart import parse_options_header  # 5 ms that few processes need
+
+    return parse_options_header(header)
+
+
 def _part_header(line: bytes) -> tuple[str, str]:
-    name, _, value = line.decode("utf-8", "replace").partition(":")
-    return name.strip().lower(), value.strip()
+    name, _, value = line.decode("latin-1").partition(":")  # as `_parameters` has it; names become UTF-8 after it
+    return name.strip(" \t").lower(), value.strip(" \t")
 
 
 def _field(value: object, filename: str | None) -> FormValue:

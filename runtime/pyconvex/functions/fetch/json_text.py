@@ -35,7 +35,10 @@ def _is_simple(data: object) -> bool:
     for value in waiting:
         kind = type(value)
         if kind is dict:
-            waiting.extend(cast("dict[object, object]", value).values())
+            contents = cast("dict[str, object]", value)
+            if not _has_text_keys(contents):
+                return False
+            waiting.extend(contents.values())
         elif kind is list or kind is tuple:
             waiting.extend(cast("list[object]", value))
         elif kind is float:
@@ -43,6 +46,14 @@ def _is_simple(data: object) -> bool:
                 return False
         elif kind not in _SIMPLE:
             return False
+    return True
+
+
+def _has_text_keys(contents: dict[str, object]) -> bool:
+    try:
+        "".join(contents)  # the quickest way to ask it of all keys at once
+    except TypeError:
+        return False
     return True
 
 

@@ -1,39 +1,23 @@
-import asyncio
-from pathlib import Path
-
 from pyconvex.testing import ConvexTest
 
-FUNCTIONS = Path(__file__).parent.parent / "convex"
+
+async def test_a_posted_message_is_found_by_its_author(convex: ConvexTest) -> None:
+    response = await convex.fetch("/postMessage", method="POST", json={"author": "Ada", "body": "hi"})
+    assert response.status == 200
+
+    for path in ("/getMessagesByAuthor?author=Ada", "/getAuthorMessages/Ada"):
+        (message,) = await (await convex.fetch(path)).json()
+        assert message["body"] == "Sent via HTTP action: hi"
 
 
-def test_a_posted_message_is_found_by_its_author() -> None:
-    async def scenario() -> None:
-        async with ConvexTest(FUNCTIONS) as t:
-            response = await t.fetch("/postMessage", method="POST", json={"author": "Ada", "body": "hi"})
-            assert response.status == 200
+async def test_authors_do_not_see_one_another(convex: ConvexTest) -> None:
+    await convex.mutation("messages:send_one", author="Ada Lovelace", body="hi")
 
-            for path in ("/getMessagesByAuthor?author=Ada", "/getAuthorMessages/Ada"):
-                (message,) = await (await t.fetch(path)).json()
-                assert message["body"] == "Sent via HTTP action: hi"
-
-    asyncio.run(scenario())
+    assert len(await (await convex.fetch("/getAuthorMessages/Ada%20Lovelace")).json()) == 1
+    assert await convex.query("messages:by_author", author="Ada") == []
 
 
-def test_authors_do_not_see_one_another() -> None:
-    async def scenario() -> None:
-        async with ConvexTest(FUNCTIONS) as t:
-            await t.mutation("messages:send_one", author="Ada Lovelace", body="hi")
-            assert len(await (await t.fetch("/getAuthorMessages/Ada%20Lovelace")).json()) == 1
-            assert await t.query("messages:by_author", author="Ada") == []
-
-    asyncio.run(scenario())
-
-
-def test_asking_for_nobodys_messages_is_explained() -> None:
-    async def scenario() -> None:
-        async with ConvexTest(FUNCTIONS) as t:
-            response = await t.fetch("/getMessagesByAuthor")
-            assert response.status == 400
-            assert "?author=" in await response.text()
-
-    asyncio.run(scenario())
+async def test_asking_for_nobodys_messages_is_explained(convex: ConvexTest) -> None:
+    response = await convex.fetch("/getMessagesByAuthor")
+    assert response.status == 400
+    assert "?author=" in await response.text()

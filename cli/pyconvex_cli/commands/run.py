@@ -1,0 +1,91 @@
+"""`pyconvex run`: call one function."""
+
+import base64
+import hashlib
+import json
+import re
+from typing import Annotated, Any
+
+import typer
+
+from pyconvex.errors import PyconvexError
+from pyconvex_cli import flags
+from pyconvex_cli.console import console, harmless
+from pyconvex_cli.deployment import Deployment, reach
+from pyconvex_cli.json_objects import is_object
+
+
+def run(
+    ctx: typer.Context,
+    function: Annotated[
+        str, typer.Argument(metavar="FN", help="messages:send, api.messages.send or convex/messages.py:send.")
+    ],
+    arguments: Annotated[str, typer.Argument(metavar="ARGS", help="The arguments, a JSON object.")] = "{}",
+    identity: Annotated[
+        str | None, typer.Option(metavar="JSON", help='Call it as this user, for example {"name": "Ada"}.')
+    ] = None,
+    limit: flags.Limits = None,
+    url: flags.Url = None,
+    admin_key: flags.AdminKey = None,
+) -> None:
+    """Call a function and print its result as JSON. Internal functions can be called too."""
+    del limit
+    call = {
+        "path": function_path(function),
+        "args": _object(arguments, "ARGS"),
+        "format": "convex_encoded_json",
+    }
+    acting_as = "" if identity is None else acting_as_suffix(_object(identity, "--identity"))
+    with reach(ctx, url, admin_key, load=True) as deployment:
+        answer = deployment.post("/api/function", call, acting_as=acting_as)
+        available = _available(deployment, answer)
+    paint = console.err.paint
+    for line in answer.get("logLines", ()):
+        console.say(paint("muted", harmless(line)))
+    if answer["status"] != "success":
+        message = harmless(answer["errorMessage"]).removeprefix("Uncaught ").rstrip()
+        raise PyconvexError("FunctionFailed", f"{call['path']} failed: {_without_request_id(message)}", hint=available)
+    if answer["value"] is not None:
+        console.data(json.dumps(answer["value"], indent=2, ensure_ascii=False))
+
+
+def function_path(name: str) -> str:
+    """The path of a function in any of the forms people use.
+
+    >>> [function_path(name) for name in ("api.admin.reports.daily", "convex/messages.py:send", "messages")]
+    ['admin/reports:daily', 'messages:send', 'messages']
+    """
+    if match := re.fullmatch(r"(?:api|internal)\.(.+)\.([^.]+)", name):
+        return f"{match[1].replace('.', '/')}:{match[2]}"
+    module, colon, function = name.removeprefix("convex/").partition(":")
+    return f"{re.sub(r'[.](py|js|ts)$', '', module)}{colon}{function}"
+
+
+def acting_as_suffix(identity: dict[str, Any]) -> str:
+    """What follows the admin key to act as a user; issuer and subject are filled in, as Convex's CLI does."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    filled = {"issuer": "https://convex.test", "subject": digest, **identity}
+    filled.setdefault("tokenIdentifier", f"{filled['issuer']}|{filled['subject']}")
+    return ":" + base64.b64encode(json.dumps(filled).encode()).decode()
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        value: object = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{what} is not JSON: {error}") from None
+    if not is_object(value):
+        raise typer.BadParameter(f'{what} must be a JSON object such as {{"author": "Ada"}}')
+    return value
+
+
+def _available(deployment: Deployment, answer: dict[str, Any]) -> str | None:
+    """The functions there are, when the one that was called is not among them."""
+    if answer["status"] == "success" or "Could not find" not in answer["errorMessage"]:
+        return None
+    paths = [each["path"] for each in deployment.get("/api/pyconvex/deployment")["functions"]]
+    return f"there are {', '.join(sorted(paths))}" if paths else "there are no functions yet"
+
+
+def _without_request_id(message: str) -> str:
+    return re.sub(r"^\[Request ID: \w+\] Server Error\n?(Uncaught )?", "", message)

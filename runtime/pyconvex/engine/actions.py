@@ -1,0 +1,254 @@
+"""Actions while they run, and every function that is not called from inside a transaction.
+
+https://docs.convex.dev/functions/actions
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from pyconvex.engine.boundary import (
+    accept_arguments,
+    accept_result,
+    check_kind,
+    refuse_positional,
+    shown_path,
+    table_names,
+)
+from pyconvex.engine.context import ActionCtx
+from pyconvex.engine.execution import Caller, Execution, current
+from pyconvex.engine.failures import describe
+from pyconvex.engine.foreign import surface
+from pyconvex.engine.logs import Level
+from pyconvex.engine.paths import find_function
+from pyconvex.engine.reports import report
+from pyconvex.engine.transactions import check_depth, run_mutation, run_query
+from pyconvex.errors import BareError, DeveloperError, RequestRefused
+from pyconvex.functions.function import Function, Kind
+from pyconvex.store.persistence import StoreFailed
+
+if TYPE_CHECKING:
+    from pyconvex.values.value import Value
+
+T = TypeVar("T")
+
+PERMIT_SECONDS: Final = 10.0
+DANGLING_HELP: Final = "https://docs.convex.dev/functions/actions#dangling-promises"
+SYSTEM_ERROR: Final = "Your request couldn't be completed. Try again later."
+
+
+async def execute(execution: Execution, function: Function, given: object) -> tuple[Value, int | None]:
+    """Runs `function` to its end and logs it; answers its result and, of a transaction, the timestamp (ns).
+
+    Raises what the function raised; `RequestRefused` when the fault is not its own.
+    """
+    execution.visibility = function.visibility
+    try:
+        value, ts = await _dispatch(execution, function, given)
+    except Exception as error:
+        report(execution, error=describe(error, execution.registry).text)
+        if is_users(error, execution):
+            raise
+        raise RequestRefused(500, "InternalServerError", SYSTEM_ERROR) from error
+    report(execution)
+    return value, ts
+
+
+def is_users(error: Exception, execution: Execution) -> bool:
+    """Whether the function, or who called it, is to hear of `error`; otherwise the deployment itself failed."""
+    if isinstance(error, StoreFailed):
+        return False
+    return error is execution.raised or isinstance(error, DeveloperError | RequestRefused)
+
+
+async def _dispatch(execution: Execution, function: Function, given: object) -> tuple[Value, int | None]:
+    tables = table_names(execution.services.store)
+    arguments = accept_arguments(execution, function, given, tables)
+    match function.kind:
+        case Kind.QUERY:
+            return await run_query(execution, function, arguments)
+        case Kind.MUTATION:
+            return await run_mutation(execution, function, arguments, given)
+        case _:
+            return await run_action(execution, function, arguments), None
+
+
+async def run_action(execution: Execution, function: Function, arguments: dict[str, Value]) -> Value:
+    """Runs an action in the running task, under the limit `action_seconds`."""
+    run = ActionRun(execution)
+
+    async def handle() -> Value:
+        returned = function.handler(ActionCtx(run), **arguments)
+        if hasattr(returned, "__await__"):
+            returned = await returned
+        return accept_result(execution, function, returned, table_names(execution.services.store))
+
+    token = current.set(execution)
+    try:
+        return await limited(execution, handle())
+    finally:
+        current.reset(token)
+        run.end()
+
+
+async def limited(execution: Execution, work: Coroutine[Any, Any, T], *, until: float | None = None) -> T:
+    """Awaits user code of an action. Whatever it ends with is an `Exception` afterwards.
+
+    Args:
+        until: when its time is over, on the event loop's clock; by default `action_seconds` from now.
+    """
+    seconds = execution.services.limits.action_seconds
+    loop = asyncio.get_running_loop()
+    limit = asyncio.timeout_at(loop.time() + seconds if until is None else until)
+    try:
+        async with limit:
+            return await work
+    except Exception as error:
+        if isinstance(error, TimeoutError) and limit.expired():
+            raise _raised(execution, timed_out(seconds), error) from error
+        execution.raised = error
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise  # the caller is gone: this is not the function's doing
+        raise _raised(execution, surface(error), error) from error
+    except BaseException as error:
+        raise _raised(execution, surface(error), error) from error
+
+
+def _raised(execution: Execution, error: Exception, cause: BaseException) -> Exception:
+    execution.raised = error
+    return error.with_traceback(cause.__traceback__)
+
+
+def timed_out(seconds: float) -> BareError:
+    return BareError("FunctionTimeout", f"Function execution timed out (maximum duration: {seconds:g}s)")
+
+
+class Operation(Generic[T]):
+    """A call of an action's `ctx`: it begins when it is awaited, and ends with the action at the latest.
+
+    It has a coroutine's methods, so `asyncio.create_task`, `gather` and `TaskGroup` take it.
+    """
+
+    __slots__ = ("_run", "_steps", "_work", "name", "task")
+
+    def __init__(self, run: ActionRun, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self.name = name
+        self.task: asyncio.Task[Any] | None = None
+        self._run = run
+        self._work = work
+        self._steps: Generator[Any, Any, T] | None = None
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        self.task = asyncio.current_task()
+        try:
+            return (yield from self._work().__await__())
+        finally:
+            self._run.operations.discard(self)
+
+    def send(self, value: Any) -> Any:
+        return self._started().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._started().throw(*error)
+
+    def close(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+
+    def _started(self) -> Generator[Any, Any, T]:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps
+
+
+class ActionRun:
+    """One action on its way through its handler; its `ctx` acts through this."""
+
+    __slots__ = ("execution", "operations")
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self.operations: set[Operation[Any]] = set()
+        """What was called and has not ended."""
+
+    def operation(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> Operation[T]:
+        """`work` as something to await; `name` is what the warning about a forgotten one calls it."""
+        if self.execution.ended:
+            raise DeveloperError(
+                "FunctionEnded",
+                f"`ctx` of {self.execution.identifier} was used after the function had ended.",
+                hint="Use each `ctx` only inside the call it was made for.",
+            )
+        operation = Operation(self, name, work)
+        self.operations.add(operation)
+        return operation
+
+    def call(
+        self, name: str, kind: Kind, fn: object, positional: Sequence[Any], arguments: dict[str, Any]
+    ) -> Operation[Any]:
+        """Runs another function: a query or mutation in a transaction of its own, or an action."""
+        refuse_positional(positional)
+        return self.operation(name, lambda: self._called(kind, fn, arguments))
+
+    def end(self) -> None:
+        """The handler is done, and the response is sent: what still runs is cancelled, and warned about."""
+        self.execution.ended = True
+        dangling = list(self.operations)
+        if not dangling:
+            return
+        names = ", ".join(operation.name for operation in dangling)
+        plural = "" if len(dangling) == 1 else "s"
+        self.execution.lines.add_system(
+            Level.WARN,
+            f"{len(dangling)} unawaited operation{plural}: [{names}]. Async operations should be awaited or they "
+            f"might not run. See {DANGLING_HELP} for more information.",
+            "warning:UnawaitedOperations",
+        )
+        mine = asyncio.current_task()
+        for operation in dangling:
+            if operation.task is not None and operation.task is not mine:
+                operation.task.cancel()
+
+    async def _called(self, kind: Kind, fn: object, arguments: dict[str, Any]) -> Value:
+        caller = self.execution
+        function = find_function(caller.registry, fn)
+        check_kind(function, kind)
+        check_depth(caller)
+        child = Execution(
+            caller.services, caller.registry, caller.call, kind, shown_path(function.path), caller=Caller.ACTION
+        )
+        child.parent_id = caller.id
+        child.depth = caller.depth + 1
+        value, _ts = await execute(child, function, arguments)
+        return value
+
+
+class ActionPermits:
+    """How many actions and HTTP actions may run at once; those that they call count with them."""
+
+    def __init__(self, count: int) -> None:
+        self._free = asyncio.Semaphore(count)
+
+    async def acquire(self) -> None:
+        """Waits at most 10 seconds for a place. Raises `RequestRefused` 429 `TooManyConcurrentRequests` then."""
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(PERMIT_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise RequestRefused(
+                429,
+                "TooManyConcurrentRequests",
+                "Too many actions and HTTP actions are running at once. Try again later.",
+                hint="Raise the limit `concurrent_actions`, or make the actions shorter.",
+            ) from None
+
+    def release(self) -> None:
+        self._free.release()

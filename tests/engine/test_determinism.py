@@ -1,0 +1,156 @@
+"""Time and chance in queries and mutations, against what the same code gets in an action."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from support.deployment import deployment
+
+MODULE = '''
+import datetime
+import os
+import random
+import secrets
+import time
+import uuid
+from datetime import date, datetime as DateTime
+from random import Random, choice
+from time import time as now
+
+LOADED_AT = time.time()
+READS = {
+    "time.time": lambda: time.time(),
+    "from time": lambda: now(),
+    "time_ns": lambda: time.time_ns() / 1e9,
+    "monotonic": lambda: time.monotonic(),
+    "datetime.now": lambda: datetime.datetime.now().timestamp(),
+    "datetime.now(UTC)": lambda: DateTime.now(datetime.UTC).timestamp(),
+    "utcnow": lambda: DateTime.utcnow().replace(tzinfo=datetime.UTC).timestamp(),
+    "ctime": lambda: time.ctime(),
+    "random": lambda: random.random(),
+    "choice": lambda: choice(range(10**9)),
+    "Random()": lambda: Random().random(),
+    "uuid4": lambda: str(uuid.uuid4()),
+    "secrets": lambda: secrets.token_hex(),
+    "urandom": lambda: os.urandom(4),
+    "SystemRandom": lambda: random.SystemRandom().random(),
+    "uuid1": lambda: str(uuid.uuid1()),
+    "sleep": lambda: time.sleep(0.0001),
+}
+
+@query
+async def read(ctx, what: str):
+    values = [READS[what](), READS[what]()]
+    sum(range(200_000))
+    return [*values, READS[what]()]
+
+@action
+async def read_live(ctx, what: str):
+    first = READS[what]()
+    await asyncio.sleep(0.002)
+    return [first, READS[what]()]
+
+@query
+async def types(ctx):
+    moment, day = DateTime.now(), date.today()
+    return [
+        isinstance(moment, DateTime), isinstance(day, date), isinstance(moment, date), isinstance(day, DateTime),
+        type(moment) is type(DateTime(2020, 1, 1)), repr(DateTime(2020, 1, 1)),
+        str(DateTime.fromisoformat("2020-01-02") - DateTime(2020, 1, 1)), issubclass(DateTime, date),
+        DateTime.strptime("2020", "%Y").year, uuid.UUID(int=0).version is None,
+    ]
+
+@query
+async def nested(ctx):
+    return [random.random(), await ctx.run_query("m:own"), await ctx.run_query("m:own"), time.time()]
+
+@query
+async def own(ctx):
+    return [random.random(), time.time()]
+
+@query
+async def seeded(ctx):
+    random.seed(7)
+    return random.random()
+'''
+
+CLOCKS = ["time.time", "from time", "time_ns", "monotonic", "datetime.now", "datetime.now(UTC)", "utcnow", "ctime"]
+
+
+@pytest.mark.parametrize("what", CLOCKS)
+def test_the_clock_stands_still_in_a_query(tmp_path: Path, what: str) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, MODULE) as t:
+            assert len(set(await t.value("read", what=what))) == 1
+            if what != "ctime":
+                assert len(set(await t.value("read_live", what=what))) == 2
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("what", ["time.time", "datetime.now", "utcnow"])
+def test_it_stands_at_the_start_of_the_call(tmp_path: Path, what: str) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, MODULE) as t:
+            [seen, *_] = await t.value("read", what=what)
+            assert seen == pytest.approx(t.completions[-1].execution_timestamp, abs=1e-5)
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("what", ["random", "choice", "Random()", "uuid4"])
+def test_randomness_is_the_calls_own(tmp_path: Path, what: str) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, MODULE) as t:
+            first, second = await t.value("read", what=what), await t.value("read", what=what)
+            assert len({*first, *second}) == 6
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("what", ["secrets", "urandom", "SystemRandom"])
+def test_cryptographic_randomness_says_to_use_an_action(tmp_path: Path, what: str) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, MODULE) as t:
+            assert "Can't use cryptographic randomness in queries and mutations." in await t.error("read", what=what)
+            assert len(await t.value("read_live", what=what)) == 2
+
+    asyncio.run(test())
+
+
+def test_sleeping_is_for_actions(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, MODULE) as t:
+            assert "Can't use time.sleep() in queries and mutations." in await t.error("read", what="sleep")
+            await t.value("read_live", what="sleep")
+
+    asyncio.run(test())
+
+
+def test_the_classes_behave_like_pythons(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, MODULE) as t:
+            assert await t.value("types") == [
+                True, True, True, False, True, "datetime.datetime(2020, 1, 1, 0, 0)", "1 day, 0:00:00", True, 2020, True,
+            ]  # fmt: skip
+
+    asyncio.run(test())
+
+
+def test_a_nested_query_has_the_callers_time_and_numbers_of_its_own(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, MODULE) as t:
+            outer, [first, first_time], [second, second_time], time = await t.value("nested")
+            assert len({outer, first, second}) == 3
+            assert first_time == second_time == time
+
+    asyncio.run(test())
+
+
+def test_a_seed_gives_the_same_numbers_again(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, MODULE) as t:
+            assert await t.value("seeded") == await t.value("seeded")
+
+    asyncio.run(test())

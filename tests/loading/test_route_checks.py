@@ -1,0 +1,91 @@
+"""What `pyconvex routes --check` warns of."""
+
+from pyconvex.errors import Place
+from pyconvex.loading.route_checks import check_routes
+from support.folder import FunctionsFolder, seen
+
+HEAD = """
+from pyconvex.server import Cors, Response, http_action, http_router
+
+@http_action
+async def plain(ctx, request):
+    return Response("a")
+
+@http_action
+async def shared(ctx, request):
+    return Response("a", headers={"Access-Control-Allow-Origin": "*"})
+
+"""
+
+
+def routes(folder: FunctionsFolder, *lines: str, cors: str = "") -> None:
+    folder.write("http.py", HEAD.lstrip() + f"http = http_router({cors})\n" + "\n".join(lines) + "\ndefault = http\n")
+
+
+def test_a_router_without_faults(folder: FunctionsFolder) -> None:
+    routes(
+        folder,
+        'http.route(path="/a", method="POST", handler=plain)',
+        'http.route(path_prefix="/a/", method="POST", handler=plain)',
+        'http.route(path_prefix="/a/b/", method="POST", handler=plain)',
+        'http.route(path="/users/{id}", method="GET", handler=plain)',
+        'http.route(path="/users/{id:int}", method="GET", handler=plain)',
+        'http.route(path_prefix="/", method="GET", handler=plain)',
+        'http.route(path="/c", method="GET", handler=shared)',
+    )
+    assert check_routes(folder.load().registry) == []
+
+
+def test_a_prefix_that_never_matches(folder: FunctionsFolder) -> None:
+    routes(
+        folder,
+        'http.route(path="/files/{rest:path}", method="GET", handler=plain)',
+        'http.route(path_prefix="/files/", method="GET", handler=plain)',
+        'http.route(path_prefix="/files/", method="POST", handler=plain)',
+    )
+    problems = check_routes(folder.load().registry)
+    assert [seen(problem) for problem in problems] == [
+        (
+            "RouteNeverMatches",
+            "GET /files/* never matches: GET /files/{rest:path} wins every path of it",
+            "convex/http.py:13",
+            "remove it, or narrow the others",
+        )
+    ]
+    assert problems[0].also == (Place("convex/http.py", 12),)
+
+
+def test_a_mount_that_prefixes_cover(folder: FunctionsFolder) -> None:
+    methods = ("GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+    lines = [f'http.route(path_prefix="/api/", method="{method}", handler=plain)' for method in methods]
+    routes(folder, "async def app(scope, receive, send): ...", 'http.mount("/api/", app)', *lines[:-1])
+    assert check_routes(folder.load().registry) == []
+    routes(folder, "async def app(scope, receive, send): ...", 'http.mount("/api/", app)', *lines)
+    assert [problem.code for problem in check_routes(folder.load().registry)] == ["RouteNeverMatches"]
+
+
+def test_a_route_for_browsers_without_preflight(folder: FunctionsFolder) -> None:
+    routes(
+        folder,
+        'http.route(path="/a", method="POST", handler=shared)',
+        'http.route(path="/b", method="DELETE", handler=shared)',
+        'http.route(path="/b", method="OPTIONS", handler=plain)',
+        'http.route(path="/hook", method="POST", handler=plain)',
+    )
+    assert [seen(problem) for problem in check_routes(folder.load().registry)] == [
+        (
+            "NoPreflight",
+            "browsers of other sites cannot call POST /a: nothing answers their preflight (OPTIONS)",
+            "convex/http.py:12",
+            'write `http_router(cors=Cors(origins=["https://my.site"]))`, or add an OPTIONS route',
+        )
+    ]
+
+
+def test_cors_answers_preflights(folder: FunctionsFolder) -> None:
+    routes(folder, 'http.route(path="/a", method="POST", handler=shared)', cors='cors=Cors(origins=["*"])')
+    assert check_routes(folder.load().registry) == []
+
+
+def test_no_router(folder: FunctionsFolder) -> None:
+    assert check_routes(folder.load().registry) == []

@@ -1,0 +1,176 @@
+"""`host/server.py`: Hypercorn on our sockets, and that it ends, whatever its clients do."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from pyconvex.host.ports import bind_sockets
+from pyconvex.host.server import serve
+from pyconvex.http.asgi import Asgi, Exchange, Receive, Scope, Send
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+
+def application(handle: Handler, tasks: set[asyncio.Task[object]]) -> Asgi:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError("only HTTP")
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await handle(Exchange(scope, receive, send))
+        finally:
+            tasks.discard(task)
+
+    return app
+
+
+class Served:
+    def __init__(self, port: int, shutdown: asyncio.Event, server: asyncio.Task[None]) -> None:
+        self.port = port
+        self._shutdown = shutdown
+        self._server = server
+
+    async def connect(self, text: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(text)
+        return reader, writer
+
+    async def stop(self) -> float:
+        """Seconds until the server has ended."""
+        began = time.perf_counter()
+        self._shutdown.set()
+        await self._server
+        return time.perf_counter() - began
+
+
+@contextlib.asynccontextmanager
+async def served(handle: Handler) -> AsyncGenerator[Served, None]:
+    tasks: set[asyncio.Task[object]] = set()
+    shutdown = asyncio.Event()
+
+    async def close() -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=0.2)
+
+    sockets = bind_sockets(port=0, site_port=0)
+    server = asyncio.ensure_future(serve(application(handle, tasks), sockets, shutdown=shutdown, close=close))
+    yield Served(sockets.port, shutdown, server)
+    shutdown.set()
+    await server
+
+
+async def hello(exchange: Exchange) -> None:
+    await exchange.respond(200, [], b"hello")
+
+
+async def endless(exchange: Exchange) -> None:
+    await exchange.start(200, [])
+    while True:
+        await exchange.write(b"x" * 65536)
+
+
+async def silent(exchange: Exchange) -> None:
+    await asyncio.Event().wait()
+
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
+def test_it_serves_both_sockets_and_adds_only_the_date() -> None:
+    async def story() -> None:
+        async with served(hello) as server:
+            reader, writer = await server.connect(GET)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(5) == b"hello"
+            lines = head.lower().split(b"\r\n")
+            assert lines[0] == b"http/1.1 200 "
+            assert sorted(line.partition(b":")[0] for line in lines[1:-2]) == [b"content-length", b"date"]
+            writer.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize("kind", ["idle", "kept alive", "waiting", "streaming", "not reading", "half a request"])
+def test_it_ends_at_once_with_open_connections(kind: str) -> None:
+    async def story() -> None:
+        handle = {"waiting": silent, "streaming": endless, "not reading": endless}.get(kind, hello)
+        async with served(handle) as server:
+            opened = [await server.connect() for _ in range(5)]
+            for reader, writer in opened:
+                if kind == "half a request":
+                    writer.write(GET[:-2])
+                elif kind != "idle":
+                    writer.write(GET)
+                if kind == "kept alive":
+                    await reader.readuntil(b"hello")
+                elif kind == "streaming":
+                    await reader.readexactly(100_000)
+                elif kind == "not reading":
+                    await reader.readuntil(b"\r\n\r\n")
+            assert await server.stop() < 0.95
+            for _, writer in opened:
+                writer.transport.abort()
+
+    run(story)
+
+
+def test_garbage_ends_a_connection_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with served(hello) as server:
+            for garbage in (
+                b"\x00\x01\x02\r\n\r\n",
+                b"GET / HTTP/9.9\r\n\r\n",
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 64,
+                b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nconnection: upgrade\r\nhttp2-settings: !!\r\n\r\n",
+                b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+                b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: nonsense\r\n\r\n",
+                b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            ):
+                reader, writer = await server.connect(garbage)
+                with contextlib.suppress(ConnectionError):
+                    writer.write_eof()
+                    answer = await reader.read()
+                    assert b" 500" not in answer.partition(b"\r\n")[0]
+                writer.close()
+            reader, writer = await server.connect(GET)
+            assert await reader.readuntil(b"hello")
+            writer.close()
+
+    run(story)
+    assert not caplog.records
+
+
+def test_huge_headers_are_refused() -> None:
+    async def story() -> None:
+        async with served(hello) as server:
+            reader, writer = await server.connect(b"GET / HTTP/1.1\r\nhost: x\r\nx-big: " + b"a" * 200_000)
+            status = await reader.readline()
+            assert status.startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
+            writer.close()
+
+    run(story)
+
+
+def test_a_listening_socket_is_left_by_the_end() -> None:
+    async def story() -> None:
+        async with served(hello) as server:
+            await server.stop()
+            with socket.socket() as again:
+                again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                again.bind(("127.0.0.1", server.port))
+                again.listen()
+
+    run(story)
