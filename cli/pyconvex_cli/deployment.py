@@ -19,6 +19,7 @@ from pyconvex import __version__
 from pyconvex.errors import PyconvexError
 from pyconvex_cli.json_objects import is_object
 from pyconvex_cli.project import find_project, project_settings
+from pyconvex_cli.usage import WrongUsage
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -106,7 +107,7 @@ class Remote:
 
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise typer.BadParameter(f"{self.url!r} is not an http:// or https:// address")
+            raise WrongUsage(f"{self.url!r} is not an http:// or https:// address")
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         return kind(parts.hostname, parts.port, timeout=self.timeout)
 
@@ -169,7 +170,7 @@ def address_of(ctx: typer.Context, url: str | None, admin_key: str | None) -> Re
         admin_key = admin_key or key_there
     if url is not None:
         if not admin_key:
-            raise typer.BadParameter("--url needs --admin-key too (or CONVEX_SELF_HOSTED_ADMIN_KEY)")
+            raise WrongUsage("--url needs --admin-key too (or CONVEX_SELF_HOSTED_ADMIN_KEY)")
         return Remote(url.rstrip("/"), admin_key)
     project = find_project()
     data = project / project_settings(ctx, project).data

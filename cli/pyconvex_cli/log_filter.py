@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pyconvex.errors import PyconvexError
+from pyconvex_cli.usage import WrongUsage
 
 if TYPE_CHECKING:
     from pyconvex.engine.logs import Completion, LogEntry
@@ -16,11 +16,8 @@ KINDS = {"query": "Query", "mutation": "Mutation", "action": "Action", "http": "
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-class BadFilter(PyconvexError):
-    """A filter that cannot be understood (exit code 2)."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("BadFilter", message)
+class BadFilter(WrongUsage):
+    """A filter that cannot be understood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

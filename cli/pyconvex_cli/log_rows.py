@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KINDS = {"Query": "query", "Mutation": "mutation", "Action": "action", "HttpAction": "HTTP"}
 _NAME_MIN, _NAME_MAX = 18, 44
 _LEFT = 8 + 2 + 12 + 1
-_RIGHT = 1 + 6 + 1 + 8
+_RIGHT = 2 + 6 + 1 + 8
 _DEPTH_MAX = 2
 _ERROR_FRAME = re.compile(r"\s+at (?P<name>.+) \((?:\.\./)?(?P<file>[^()]+?):(?P<line>\d+)\)")
 _LEVEL_STYLES = {"WARN": "warn", "ERROR": "bad", "DEBUG": "muted"}
@@ -59,7 +59,7 @@ class Layout:
     def header(self) -> str:
         """The line above the first row."""
         name = "Function / route".ljust(self.name_width)
-        return self.paint("muted", f"{'Time':<8}  {'Kind':<12} {name} {'Status':<6} {'Took':>8}   Log")
+        return self.paint("muted", f"{'Time':<8}  {'Kind':<12} {name}  {'Status':<6} {'Took':>8}   Log")
 
 
 def request_lines(entries: Sequence[LogEntry], layout: Layout) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _row(entry: Completion, layout: Layout, depth: int) -> Iterator[str]:
     word, style = _status(entry)
     took = duration(entry.execution_time)
     start = f"{paint('muted', clock(entry.timestamp))}  {paint('name', kind)}{' ' * (12 - len(kind))} {name}"
-    row = f"{start} {paint(style, word)}{' ' * (6 - len(word))} {took:>8}"
+    row = f"{start}  {paint(style, word)}{' ' * (6 - len(word))} {took:>8}"
     note = harmless(entry.note or _usage(entry))
     fits = _LEFT + len(name) + _RIGHT + 3 + len(note) <= layout.width
     yield f"{row}   {paint('muted', note)}" if note and fits else row
@@ -147,7 +147,7 @@ def _lines(lines: Iterable[LogLine], layout: Layout) -> Iterator[str]:
 def _below(layout: Layout, text: str, style: str = "", time: str = "") -> Iterator[str]:
     """`text` under a row, beside a bar, in as many lines as it needs."""
     for number, line in enumerate(_wrapped(text, layout.width - _LEFT - 2)):
-        left = layout.paint("muted", f"{time if number == 0 else '':<8}") + " " * (_LEFT - 8)
+        left = layout.paint("muted", time) + " " * (_LEFT - len(time)) if number == 0 else " " * _LEFT
         yield f"{left}{layout.paint('muted', '│')} {layout.paint(style, line) if style else line}".rstrip()
 
 

@@ -1,6 +1,7 @@
 """The live log of `pyconvex dev`: rows in small batches, the newest first to suffer when there are too many."""
 
 import asyncio
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -69,7 +70,9 @@ class LogView:
         self.paused = self._on_hold = False
         if self._timer is not None:
             self._timer.cancel()
-        self._gather(time.monotonic() + 2 * Gatherer.HOLD_SECONDS)
+        self._gather(time.monotonic())
+        for request in self._gatherer.overdue(math.inf):
+            self._keep(request)
         self._write_ready()
 
     def _flush_in(self, seconds: float) -> None:

@@ -29,8 +29,7 @@ from pyconvex_cli.commands.logs import logs
 from pyconvex_cli.commands.routes import routes
 from pyconvex_cli.commands.run import run
 from pyconvex_cli.console import console
-from pyconvex_cli.log_filter import BadFilter
-from pyconvex_cli.project import NoProject
+from pyconvex_cli.usage import WrongUsage
 
 DONE, USERS, USAGE, MACHINE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -120,7 +119,7 @@ def _sentence(error: PyconvexError) -> str:
 
 
 def _code_of(error: PyconvexError) -> int:
-    if isinstance(error, BadSetting | BadFilter | NoProject):
+    if isinstance(error, BadSetting | WrongUsage):
         return USAGE
     return MACHINE if isinstance(error, StartFailed) else USERS
 

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import typer
 
-from pyconvex.errors import PyconvexError
 from pyconvex.settings import Settings, resolve_settings
+from pyconvex_cli.usage import WrongUsage
 
 _SETTING_FLAGS = {"host": "host", "port": "port", "site_port": "site_port", "tail_logs": "tail_logs", "limit": "limits"}
 
 
-class NoProject(PyconvexError):
-    """The command needs a project and there is none here (exit code 2)."""
+class NoProject(WrongUsage):
+    """The command needs a project and there is none here."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            "NoProject",
             f"there is no convex/ folder in {folder} or above it",
             hint="start a project with `pyconvex init`, or change to the folder that holds convex/",
         )

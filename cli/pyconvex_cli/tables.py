@@ -91,7 +91,9 @@ def table(
     all_rows = [[Cell(header, "muted") for header in headers], *rows]
     widths = _widths([*all_rows, *beside])
     others = sum(widths) - widths[elastic] + len(GAP) * (len(widths) - 1)
-    widths[elastic] = min(widths[elastic], max(terminal.width - others, ELASTIC_MIN))
+    room = max(terminal.width - others, ELASTIC_MIN)
+    if widths[elastic] > room:
+        widths[elastic] = max(cell_len(part) for row in all_rows for part in _wrapped(row[elastic].text, room))
     return [line for row in all_rows for line in _row_lines(row, widths, terminal, elastic)]
 
 

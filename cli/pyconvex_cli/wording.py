@@ -23,13 +23,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s"
 
 
-def size(count: float) -> str:
-    """`512 bytes`, `16 MiB`, `1.5 MiB`."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if abs(count) < 1024:
-            return f"{count:,.4g} {unit}"
-        count /= 1024
-    return f"{count:,.4g} GiB"
+def size(count: int) -> str:
+    """`512 bytes`, `16 MiB`, `1.5 MiB`; `16,779,216 bytes` for what would not be exact."""
+    for unit, bytes_each in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= bytes_each and count * 10 % bytes_each == 0:
+            return f"{count / bytes_each:,.4g} {unit}"
+    return counted(count, "byte")
 
 
 def clock(seconds: float) -> str:

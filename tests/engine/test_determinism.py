@@ -7,7 +7,7 @@ import pytest
 
 from support.deployment import deployment
 
-MODULE = '''
+MODULE = """
 import datetime
 import os
 import random
@@ -73,7 +73,7 @@ async def own(ctx):
 async def seeded(ctx):
     random.seed(7)
     return random.random()
-'''
+"""
 
 CLOCKS = ["time.time", "from time", "time_ns", "monotonic", "datetime.now", "datetime.now(UTC)", "utcnow", "ctime"]
 
@@ -132,7 +132,8 @@ def test_the_classes_behave_like_pythons(tmp_path: Path) -> None:
     async def test() -> None:
         async with deployment(tmp_path, MODULE) as t:
             assert await t.value("types") == [
-                True, True, True, False, True, "datetime.datetime(2020, 1, 1, 0, 0)", "1 day, 0:00:00", True, 2020, True,
+                True, True, True, False, True,
+                "datetime.datetime(2020, 1, 1, 0, 0)", "1 day, 0:00:00", True, 2020, True,
             ]  # fmt: skip
 
     asyncio.run(test())

@@ -906,6 +906,7 @@ def test_a_timeout_shows_where_it_was() -> None:
     assert "spins" in [entry.name for entry in caught.traceback]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what it says of `swallows_the_end`
 def test_last_words_are_limited_too() -> None:
     async def handler() -> None:
         try:
@@ -930,6 +931,7 @@ def test_last_words_are_limited_too() -> None:
         plain(call(waits()))
     with pytest.raises(NotDeterministic):
         plain(call(swallows_the_end()))
+    gc.collect()
 
 
 def test_waiting_for_the_store_does_not_count() -> None:

@@ -177,10 +177,10 @@ def test_calls_and_writes_can_be_made_tasks(tmp_path: Path) -> None:
 
 
 REFUSALS = {
-    "writes": "Uncaught AttributeError: Cannot call a Mutation function from a Query function: make this function a mutation.",
-    "endless": (
-        "Uncaught Error: Cross component call depth limit exceeded. Do you have an infinite loop in your app?"
+    "writes": (
+        "Uncaught AttributeError: Cannot call a Mutation function from a Query function: make this function a mutation."
     ),
+    "endless": ("Uncaught Error: Cross component call depth limit exceeded. Do you have an infinite loop in your app?"),
     "wrong_kind": "Trying to execute m.js:add as Query, but it is defined as Mutation.",
     "missing": "Could not find function for 'm:nope'. Did you forget to run `pyconvex dev`?",
     "positional": "Uncaught Error: Functions take their arguments by name, but 1.0 was given without one.",
@@ -376,7 +376,12 @@ def test_calls_from_an_action_are_transactions_of_their_own(tmp_path: Path) -> N
             assert outcome.value == 1
             assert outcome.log_lines == ["[LOG] 'caught' 'no'"]
             action = t.completions[-1]
-            assert [entry.identifier for entry in t.completions] == ["m:add", "m:add", "m:count", "m:each_call_is_its_own"]
+            assert [entry.identifier for entry in t.completions] == [
+                "m:add",
+                "m:add",
+                "m:count",
+                "m:each_call_is_its_own",
+            ]
             assert {entry.parent_execution_id for entry in t.completions[:-1]} == {action.execution_id}
             assert {entry.caller for entry in t.completions[:-1]} == {"Action"}
             assert {entry.request_id for entry in t.completions} == {action.request_id}
@@ -400,7 +405,9 @@ def test_what_an_action_forgot_is_cancelled_and_named(tmp_path: Path) -> None:
         async with deployment(tmp_path, ACTIONS) as t:
             [line] = (await t.call("forgets")).log_lines
             assert line.startswith("[WARN] 2 unawaited operations: [")
-            assert {"mutation", "action"} == set(line.partition("[WARN] 2 unawaited operations: [")[2].partition("]")[0].split(", "))
+            assert {"mutation", "action"} == set(
+                line.partition("[WARN] 2 unawaited operations: [")[2].partition("]")[0].split(", ")
+            )
             await asyncio.sleep(0)
             assert await t.value("count") == 0
             assert [entry.error for entry in t.completions if entry.identifier == "m:waits"] == []

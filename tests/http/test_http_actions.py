@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.served import Reply, Served, read_reply, run, served
 
 from pyconvex.settings import Limits
+from support.served import Reply, Served, read_reply, run, served
 
-HTTP = '''
+HTTP = """
 from pyconvex.server import Request, Response, http_router
 from pyconvex.values import ConvexError
 
@@ -120,7 +120,7 @@ async def who(ctx, request: Request):
 
 
 default = http
-'''
+"""
 
 
 def serving(tmp_path: Path, story: Callable[[Served], Coroutine[Any, Any, None]], **options: Any) -> None:
@@ -253,7 +253,10 @@ def test_headers_that_belong_to_the_server(tmp_path: Path) -> None:
     async def story(server: Served) -> None:
         reply = await server.send("/cookies")
         assert reply.status == 201
-        assert [pair for pair in reply.headers if pair[0] == "set-cookie"] == [("set-cookie", "a=1"), ("set-cookie", "b=2")]
+        assert [pair for pair in reply.headers if pair[0] == "set-cookie"] == [
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+        ]
         names = {name for name, _ in reply.headers}
         assert not names & {"connection", "keep-alive", "transfer-encoding"}
         assert reply.header("content-length") == "0"
@@ -413,7 +416,7 @@ def test_a_host_header_that_names_no_host(tmp_path: Path) -> None:
 
 LIMITS = Limits(http_request_bytes=1000, http_response_bytes=1000, action_seconds=0.3, concurrent_actions=2)
 
-LIMITED = '''
+LIMITED = """
 import asyncio
 from pyconvex.server import Request, Response, http_router
 
@@ -450,7 +453,7 @@ async def forever(ctx, request: Request):
 
 
 default = http
-'''
+"""
 
 
 def limited(tmp_path: Path, story: Callable[[Served], Coroutine[Any, Any, None]]) -> None:
@@ -528,7 +531,7 @@ def test_a_handler_that_never_returns(tmp_path: Path) -> None:
     limited(tmp_path, story)
 
 
-LEAVING = '''
+LEAVING = """
 import asyncio
 from pyconvex.server import Request, Response, http_router
 
@@ -562,7 +565,7 @@ async def stream(ctx, request: Request):
 
 
 default = http
-'''
+"""
 
 
 def test_a_client_that_leaves_before_the_answer(tmp_path: Path) -> None:
@@ -597,7 +600,7 @@ def test_a_client_that_leaves_a_stream(tmp_path: Path) -> None:
     run(whole)
 
 
-CORS = '''
+CORS = """
 from pyconvex.server import Cors, Request, Response, http_router
 
 http = http_router(cors=Cors(origins=["https://my.site"]))
@@ -619,7 +622,7 @@ async def own(ctx, request: Request):
 
 
 default = http
-'''
+"""
 
 
 def test_cors_of_the_router(tmp_path: Path) -> None:
@@ -643,7 +646,7 @@ def test_cors_of_the_router(tmp_path: Path) -> None:
     run(whole)
 
 
-MOUNTED = '''
+MOUNTED = """
 import json
 from pyconvex.server import current_ctx, http_router, internal_query, Response
 from ._generated.api import internal
@@ -678,7 +681,7 @@ async def app(scope, receive, send):
 
 http.mount("/api/", app)
 default = http
-'''
+"""
 
 
 def test_a_mounted_application(tmp_path: Path) -> None:
@@ -702,7 +705,9 @@ def test_user_routes_below_api(tmp_path: Path) -> None:
     async def whole() -> None:
         async with served(tmp_path, {"http": MOUNTED}) as server:
             assert (await server.send("/api/own", api=True)).status == 202
-            assert (await server.send("/api/query", method="DELETE", api=True)).status == 202, "no method of the endpoint"
+            assert (await server.send("/api/query", method="DELETE", api=True)).status == 202, (
+                "no method of the endpoint"
+            )
             assert (await server.send("/api/query", api=True)).status == 400, "the endpoint wins"
 
     run(whole)

@@ -39,8 +39,17 @@ def test_an_endless_loop_is_a_problem_with_its_line(hasty: FunctionsFolder, text
     assert problem.place is not None
     assert problem.place.file == "convex/m.py"
     assert problem.place.line >= 2
+    wait_for_the_end()
     hasty.write("m.py", "X = 2\n")
     assert hasty.load().registry.modules["m"].X == 2
+
+
+def wait_for_the_end() -> None:
+    """Of the threads that load: none may go on looping."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("pyconvex-load"):
+            thread.join(10)
+            assert not thread.is_alive(), thread.name
 
 
 def test_a_call_that_does_not_return_is_left_behind(hasty: FunctionsFolder) -> None:

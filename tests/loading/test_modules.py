@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pyconvex.errors import Place
+from pyconvex.errors import LoadFailed, Place
 from pyconvex.functions.function import Kind, Visibility
 from pyconvex.loading.folder import Folder
+from pyconvex.loading.loader import Loader
+from pyconvex.loading.registry import handler_name, route_place
 from support.folder import FunctionsFolder, seen
 
 FUNCTION = """
@@ -92,6 +94,23 @@ def test_a_linked_folder_that_contains_itself_ends(folder: FunctionsFolder) -> N
     folder.write("admin/reports.py", FUNCTION.format(name="f"))
     (folder.path / "admin" / "loop").symlink_to(folder.path, target_is_directory=True)
     assert "admin/reports:f" in folder.load().registry.functions
+
+
+def test_a_folder_deeper_in_the_project(tmp_path: Path) -> None:
+    folder = tmp_path / "app" / "backend" / "convex"
+    (folder / "admin").mkdir(parents=True)
+    (tmp_path / "app" / "beside_nine.py").write_text("X = 1\n")
+    (folder / "m.py").write_text("import beside_nine\nfrom convex.admin.n import Y\n" + FUNCTION.format(name="f"))
+    (folder / "admin" / "n.py").write_text("Y = 2\n")
+    loader = Loader(folder, root=tmp_path / "app")
+    loaded = loader.load()
+    loaded.retire()
+    assert loaded.registry.functions["m:f"].place == Place("backend/convex/m.py", 7)
+    assert (loaded.registry.root, loaded.outside) == (tmp_path / "app", {tmp_path / "app" / "beside_nine.py"})
+    (folder / "admin" / "n.py").write_text("from .missing import x\n")
+    with pytest.raises(LoadFailed) as failed:
+        loader.load()
+    assert failed.value.message == "`backend/convex/admin/n.py` imports `.missing`, which does not exist"
 
 
 def test_functions_kinds_and_places(folder: FunctionsFolder) -> None:
@@ -203,8 +222,6 @@ def test_bare_excepts_let_time_limits_through(tmp_path: Path) -> None:
         pass
 
     folder = FunctionsFolder(tmp_path)
-    from pyconvex.loading.loader import Loader
-
     folder.write(
         "m.py",
         """
@@ -278,7 +295,7 @@ def test_a_save_with_the_same_time_stamp_is_seen(folder: FunctionsFolder) -> Non
 
 def test_files_that_settled_are_not_read_again(folder: FunctionsFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder.write("m.py", "X = 0\n")
-    scanned = Folder(folder.path)
+    scanned = Folder(folder.path, "convex")
     first = scanned.scan().sources["m"]
     while time.time_ns() - path.stat().st_ctime_ns < 100_000_000:
         time.sleep(0.01)
@@ -321,8 +338,6 @@ def test_a_deleted_module_is_gone(folder: FunctionsFolder) -> None:
 
 
 def test_handlers_have_names(folder: FunctionsFolder) -> None:
-    from pyconvex.loading.registry import handler_name, route_place
-
     folder.write("m.py", "from pyconvex.server import http_action\n\n@http_action\nasync def get(ctx, request): ...\n")
     folder.write(
         "http.py",

@@ -1,6 +1,9 @@
 """What users read when a save cannot be loaded: what, where, and how to fix it."""
 
+import gc
+import linecache
 import sys
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -463,8 +466,6 @@ def test_a_bad_annotation(folder: FunctionsFolder) -> None:
 
 
 def test_the_old_version_s_lines_come_back_after_a_failure(folder: FunctionsFolder) -> None:
-    import linecache
-
     path = str(folder.write("m.py", "X = 1\n"))
     folder.load()
     folder.write("m.py", "Y = 1 / 0\n")
@@ -479,3 +480,15 @@ def test_a_failed_version_leaves_nothing_behind(folder: FunctionsFolder) -> None
     folder.problem()
     assert sys.meta_path == finders
     assert not [name for name in sys.modules if name.startswith("_pyconvex_v")]
+
+
+def test_the_failure_does_not_keep_the_modules(folder: FunctionsFolder) -> None:
+    alive: list[weakref.ref[type]] = []
+    loader = Loader(folder.path, builtins={"watch": lambda thing: alive.append(weakref.ref(thing))})  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - called by the module
+    folder.write("a.py", "class Thing: ...\nwatch(Thing)\n")
+    folder.write("b.py", "1 / 0\n")
+    with pytest.raises(LoadFailed) as failed:
+        loader.load()
+    gc.collect()
+    assert [reference() for reference in alive] == [None]
+    assert failed.value.problems

@@ -67,7 +67,13 @@ class Served:
         return await asyncio.open_connection("127.0.0.1", port)
 
     async def send(
-        self, target: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b"", api: bool = False
+        self,
+        target: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        api: bool = False,
     ) -> Reply:
         """One request on its own connection. `target` is the request target as it is."""
         given = {"host": "127.0.0.1", **(headers or {})}
@@ -78,7 +84,10 @@ class Served:
 
     async def call(self, endpoint: str, body: object, **headers: str) -> Reply:
         """POST to the client API."""
-        sent = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        sent = {
+            "content-type": "application/json",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
         return await self.send(endpoint, method="POST", headers=sent, body=text, api=True)
 

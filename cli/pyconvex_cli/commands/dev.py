@@ -10,6 +10,7 @@ import typer
 from pyconvex_cli import flags
 from pyconvex_cli.console import Console
 from pyconvex_cli.project import find_project, project_settings
+from pyconvex_cli.usage import WrongUsage
 
 BEGAN = time.perf_counter()
 
@@ -61,7 +62,7 @@ def dev(
     """Serve the project, and swap in new code at every save."""
     del host, port, site_port, limit, tail_logs  # read through the context, with the environment and pyproject.toml
     if once and until_success:
-        raise typer.BadParameter("--once and --until-success exclude each other")
+        raise WrongUsage("--once and --until-success exclude each other")
     project = find_project()
     settings = project_settings(ctx, project)
 

@@ -13,6 +13,7 @@ from pyconvex.errors import PyconvexError
 from pyconvex_cli import flags
 from pyconvex_cli.console import console
 from pyconvex_cli.deployment import Deployment, reach
+from pyconvex_cli.usage import WrongUsage, did_you_mean
 from pyconvex_cli.wording import counted
 
 env = typer.Typer(
@@ -56,10 +57,7 @@ def get(
     with reach(ctx, url, admin_key) as deployment:
         variables = _variables(deployment)
     if name not in variables:
-        near = _nearest(name, variables)
-        raise PyconvexError(
-            "NoSuchVariable", f"there is no variable {name}", hint=f"did you mean {near}?" if near else None
-        )
+        raise PyconvexError("NoSuchVariable", f"there is no variable {name}", hint=did_you_mean(name, variables))
     console.data(variables[name])
 
 
@@ -137,17 +135,17 @@ def _changes(assignments: list[str], from_file: Path | None) -> dict[str, str]:
         case _:
             changes |= dict(_assignment(text) for text in assignments)
     if not changes:
-        raise typer.BadParameter("nothing to set: give NAME VALUE, NAME=VALUE, or --from-file FILE")
+        raise WrongUsage("nothing to set: give NAME VALUE, NAME=VALUE, or --from-file FILE")
     for name in changes:
         if name in _BUILT_IN:
-            raise typer.BadParameter(f'variable "{name}" is built-in and cannot be changed')
+            raise WrongUsage(f'variable "{name}" is built-in and cannot be changed')
     return changes
 
 
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise typer.BadParameter(f"{text!r} is not NAME=VALUE")
+        raise WrongUsage(f"{text!r} is not NAME=VALUE")
     return name, value
 
 
@@ -169,9 +167,3 @@ def _from_file(path: Path) -> dict[str, str]:
     except UnicodeDecodeError:
         raise PyconvexError("CannotRead", f"{path} is not UTF-8 text") from None
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _nearest(name: str, known: Mapping[str, str]) -> str | None:
-    import difflib
-
-    return next(iter(difflib.get_close_matches(name, known, 1)), None)

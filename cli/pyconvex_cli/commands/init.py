@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyconvex.errors import PyconvexError, StartFailed
+from pyconvex.errors import StartFailed
 from pyconvex_cli.console import console
 from pyconvex_cli.gitignore import missing_lines
+from pyconvex_cli.usage import WrongUsage, did_you_mean
 from pyconvex_cli.wording import counted
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def init(
     chosen = _template(template)
     target = directory.resolve()
     if target.exists() and not target.is_dir():
-        raise PyconvexError("NotAFolder", f"{directory} is a file, so no project can be made there")
+        raise WrongUsage(f"{directory} is a file, so no project can be made there")
     files = chosen.files_for(project_name(target))
     plan = plan_of(files, target, force=force)
     try:
@@ -43,7 +44,8 @@ def _template(name: str) -> "Template":
 
     known = templates()
     if name not in known:
-        raise typer.BadParameter(f"there is no template {name!r}; known are {' and '.join(known)}")
+        message = f"there is no template {name!r}; known are {' and '.join(known)}"
+        raise WrongUsage(message, hint=did_you_mean(name, known))
     return known[name]
 
 

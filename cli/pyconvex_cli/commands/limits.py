@@ -62,5 +62,5 @@ def limits_lines(settings: Settings) -> list[str]:
 
 def _shown(name: str, value: float) -> str:
     if name.endswith("_bytes"):
-        return size(value)
+        return size(int(value))
     return f"{value:g} s" if name.endswith("_seconds") else f"{value:,}"

@@ -12,6 +12,7 @@ from pyconvex_cli.console import console
 from pyconvex_cli.deployed import deployed
 from pyconvex_cli.inventory import RouteInfo
 from pyconvex_cli.project import find_project, project_settings
+from pyconvex_cli.usage import WrongUsage
 
 if TYPE_CHECKING:
     from pyconvex.loading.loader import Loaded
@@ -36,7 +37,7 @@ def routes(
     """Show the HTTP routes: path, method, handler, place. Works with and without a running server."""
     if check or match is not None:
         if url is not None:
-            raise typer.BadParameter("--check and --match read the project's files, so they do not go with --url")
+            raise WrongUsage("--check and --match read the project's files, so they do not go with --url")
         project = find_project()
         from pyconvex_cli.local import load_folder
 
@@ -102,7 +103,7 @@ def _match(registry: "Registry", request: str, json: bool) -> int:
     method, _, path = request.strip().rpartition(" ")
     method, path = method.strip().upper() or "GET", path.partition("?")[0]
     if method not in (*METHODS, "HEAD") or not path.startswith("/"):
-        raise typer.BadParameter(f'{request!r} is not a request such as "POST /sendImage"')
+        raise WrongUsage(f'{request!r} is not a request such as "POST /sendImage"')
     router = registry.router
     found = router.match(path, method) if router else None
     if found is None:

@@ -13,6 +13,7 @@ from pyconvex_cli import flags
 from pyconvex_cli.console import console, harmless
 from pyconvex_cli.deployment import Deployment, reach
 from pyconvex_cli.json_objects import is_object
+from pyconvex_cli.usage import WrongUsage
 
 
 def run(
@@ -73,9 +74,9 @@ def _object(text: str, what: str) -> dict[str, Any]:
     try:
         value: object = json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{what} is not JSON: {error}") from None
+        raise WrongUsage(f"{what} is not JSON: {error}") from None
     if not is_object(value):
-        raise typer.BadParameter(f'{what} must be a JSON object such as {{"author": "Ada"}}')
+        raise WrongUsage(f'{what} must be a JSON object such as {{"author": "Ada"}}')
     return value
 
 

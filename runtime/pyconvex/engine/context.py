@@ -5,7 +5,7 @@ Members are made when they are asked for: most functions use one or two of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyconvex.engine.absent import Explains
 from pyconvex.engine.auth import Auth
@@ -25,7 +25,7 @@ class QueryCtx(Explains):
     """`ctx` of a query. `fn` of `run_*` is a reference, the registered function itself, or a path."""
 
     __slots__ = ("_run",)
-    _absent = {
+    _absent: ClassVar = {
         "run_mutation": "Cannot call a Mutation function from a Query function: make this function a mutation.",
         "run_action": "Cannot call an Action function from a Query function: call both from an action.",
     }
@@ -57,7 +57,9 @@ class MutationCtx(QueryCtx):
     """`ctx` of a mutation."""
 
     __slots__ = ()
-    _absent = {"run_action": "Cannot call an Action function from a Mutation function: call both from an action."}
+    _absent: ClassVar = {
+        "run_action": "Cannot call an Action function from a Mutation function: call both from an action."
+    }
 
     @property
     def db(self) -> DatabaseWriter:
@@ -80,7 +82,9 @@ class ActionCtx(Explains):
     """`ctx` of an action or HTTP action. Each `run_*` is a transaction or an action of its own."""
 
     __slots__ = ("_run",)
-    _absent = {"db": "Actions have no `ctx.db`: read with `ctx.run_query(...)`, write with `ctx.run_mutation(...)`."}
+    _absent: ClassVar = {
+        "db": "Actions have no `ctx.db`: read with `ctx.run_query(...)`, write with `ctx.run_mutation(...)`."
+    }
 
     def __init__(self, run: ActionRun) -> None:
         self._run = run

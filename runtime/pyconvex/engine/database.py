@@ -6,7 +6,7 @@ Calls act at once. Their errors are raised where the answer is awaited, with the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from pyconvex.engine.absent import Explains
 from pyconvex.engine.query import QueryInitializer
@@ -30,7 +30,7 @@ class DatabaseReader(Explains):
     """`ctx.db` of a query."""
 
     __slots__ = ("_run",)
-    _absent = {
+    _absent: ClassVar = {
         name: f"Queries cannot write, so their `ctx.db` has no `{name}`: make this a mutation." for name in _WRITES
     }
 
@@ -85,7 +85,7 @@ class SystemReader(Explains):
     """`ctx.db.system`."""
 
     __slots__ = ("_run",)
-    _absent = {name: f"System tables are read-only, so `ctx.db.system` has no `{name}`." for name in _WRITES}
+    _absent: ClassVar = {name: f"System tables are read-only, so `ctx.db.system` has no `{name}`." for name in _WRITES}
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -56,6 +56,8 @@ class Lines:
 
     def write(self, level: Level, text: str, *, path: str | None = None) -> None:
         """Text for a stream: each line that it ends is added, the rest waits for its end."""
+        if self._unfinished is not None and self._unfinished[0] is not level:
+            self._end_line()
         begun = self._unfinished[1] if self._unfinished else ""
         *ended, rest = (begun + text).split("\n")
         self._unfinished = (level, rest, path) if rest else None
@@ -64,14 +66,17 @@ class Lines:
 
     def flush(self) -> None:
         """Ends an unfinished line, and sends what goes out while the function runs."""
-        if self._unfinished is not None:
-            level, text, path = self._unfinished
-            self._unfinished = None
-            self.add(level, [display(text)], plain=text, path=path)
+        self._end_line()
 
     def texts(self) -> list[str]:
         """The lines as clients get them."""
         return [line.text() for line in self.all] if self.all else []
+
+    def _end_line(self) -> None:
+        if self._unfinished is not None:
+            level, text, path = self._unfinished
+            self._unfinished = None
+            self.add(level, [display(text)], plain=text, path=path)
 
     def _append(self, line: LogLine) -> None:
         self.all.append(line)

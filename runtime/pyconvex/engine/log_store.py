@@ -8,6 +8,7 @@ it is skipped when reading. This is a log, not data: a full disk drops entries a
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +53,7 @@ class LogStore:
             while self._pending:
                 batch = [self._pending.popleft() for _ in range(min(BATCH_ENTRIES, len(self._pending)))]
                 try:
-                    self._write(b"".join(_encoder.encode(entry) + b"\n" for entry in batch))
+                    self._write([_encoder.encode(entry) + b"\n" for entry in batch])
                 except OSError:
                     return  # the disk is full or gone; the next batch tries again
 
@@ -66,7 +67,7 @@ class LogStore:
         self.flush()
 
     def newest(
-        self, limit: int, *, since: float = 0.0, accept: Callable[[LogEntry], bool] | None = None
+        self, limit: int, *, since: float = -inf, accept: Callable[[LogEntry], bool] | None = None
     ) -> list[LogEntry]:
         """The newest `limit` entries that `accept` takes, oldest first; only those later than `since`.
 
@@ -96,19 +97,28 @@ class LogStore:
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("log-*.jsonl"))
 
-    def _write(self, lines: bytes) -> None:
+    def _write(self, lines: list[bytes]) -> None:
+        """Appends to the newest file, and goes on to new ones as they fill up."""
+        waiting = deque(lines)
+        if not self._continued:
+            waiting.appendleft(b"\n")  # an earlier process may have been killed in the middle of a line
+        while waiting:
+            path, size = self._open_file()
+            with path.open("ab") as file:
+                while waiting and size < self._file_bytes_max:
+                    size += file.write(waiting.popleft())
+            self._continued = True
+
+    def _open_file(self) -> tuple[Path, int]:
+        """The newest file that has room, and its size; makes one, and deletes the oldest, when there is none."""
         files = self._files()
-        if not files:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        if not files or files[-1].stat().st_size >= self._file_bytes_max:
-            for old in files[: max(0, len(files) - FILES_KEPT + 1)]:
-                old.unlink(missing_ok=True)
-            number = int(files[-1].stem.removeprefix("log-")) + 1 if files else 1
-            files.append(self._folder / f"log-{number:08}.jsonl")
-        with files[-1].open("ab") as file:
-            # An earlier process may have been killed in the middle of a line: start on one of our own.
-            file.write(lines if self._continued else b"\n" + lines)
-        self._continued = True
+        if files and (size := files[-1].stat().st_size) < self._file_bytes_max:
+            return files[-1], size
+        for old in files[: max(0, len(files) - FILES_KEPT + 1)]:
+            old.unlink(missing_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        number = int(files[-1].stem.removeprefix("log-")) + 1 if files else 1
+        return self._folder / f"log-{number:08}.jsonl", 0
 
     def _newest_first(self) -> Iterator[LogEntry]:
         for path in reversed(self._files()):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pyconvex.errors import DeveloperError, RequestRefused
 from pyconvex.functions.fetch.blob import Blob
-from pyconvex.store.catalog import STORAGE
+from pyconvex.store.catalog import FILES, STORAGE
 from pyconvex.values.ids import DocumentId, InvalidId, decode_id
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FILES: Final = "_files"
 DIGEST_BYTES: Final = 32
 
 

@@ -9,15 +9,18 @@ swallows what is raised in `__del__`), so the loop and every `ctx` call look at 
 """
 
 import atexit
+import logging
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 from math import inf
 from threading import get_ident
 from time import perf_counter
 from types import FrameType, TracebackType
 from typing import TypeVar
+from weakref import WeakSet
 
 from pyconvex.errors import BareError
 
@@ -28,8 +31,19 @@ T = TypeVar("T")
 REFIRE_SECONDS = 0.02
 """A call that swallowed its interrupt gets the next one after this long."""
 
-SWALLOWING_SECONDS = 20e-6
-"""About how long it takes to swallow one."""
+HAIL_SECONDS = 50e-6
+"""From then on they come this close, until one falls between two rounds of `while True: with suppress(BaseException)`."""
+
+_DELICATE = frozenset(
+    (
+        logging.__file__,
+        threading.__file__,
+        weakref.__file__,
+        WeakSet.__init__.__code__.co_filename,
+        "<frozen importlib._bootstrap>",
+    )
+)
+"""Code that takes locks without `with`, or whose errors Python swallows: the interrupt waits until it is left."""
 
 _SHORTEST_ALARM_SECONDS = 1e-6  # zero would mean never
 _LONGEST_ALARM_SECONDS = 3600.0
@@ -201,6 +215,7 @@ class _Alarm:
     def __init__(self) -> None:
         self.at = 0.0
         """When it rings next; in the past when it is not set."""
+        self.ringing = False
 
     def set(self, due: float) -> bool:
         """Ring at `due` and every 20 ms from then on; False when SIGALRM is not ours to use."""
@@ -235,25 +250,41 @@ alarm = _Alarm()
 
 
 def _rang(_signal: int, frame: FrameType | None) -> None:
+    if alarm.ringing:
+        return  # this very handler was interrupted
+    alarm.ringing = True
+    try:
+        interrupts = _expires(frame)
+    finally:
+        alarm.ringing = False
+    if interrupts:
+        raise TimeLimitExceeded
+
+
+def _expires(frame: FrameType | None) -> bool:
+    """Whether to interrupt `frame` now; sees to it that the alarm rings again when it has to."""
     thread = here
     limit = thread.limit
     now = perf_counter()
     if limit is None:
         alarm.stop()
-    elif now < limit.due:
+        return False
+    if now < limit.due:
         alarm.set(limit.due)
-    elif debugger.attached(frame):
+        return False
+    if debugger.attached(frame):
         limit.due = inf
+        return False
+    swallowed, limit.expired = limit.expired, True
+    delicate = frame is not None and frame.f_code.co_filename in _DELICATE
+    if thread.shield:
+        alarm.at = now + REFIRE_SECONDS
+        return False
+    if swallowed or delicate:
+        alarm.set(now + HAIL_SECONDS)
     else:
-        if limit.expired:
-            # `suppress(BaseException)`, `finally: continue`: hit again while the last one is still being swallowed.
-            # That takes microseconds; the fraction of the clock serves as chance.
-            alarm.set(now + now % SWALLOWING_SECONDS)
-        else:
-            alarm.at = now + REFIRE_SECONDS
-        limit.expired = True
-        if not thread.shield:
-            raise TimeLimitExceeded
+        alarm.at = now + REFIRE_SECONDS
+    return not delicate
 
 
 atexit.register(alarm.stop)

@@ -5,14 +5,17 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, ParamSpec, TypeVar
 
 from ..clock import Clock, SystemClock
 from ..errors import PyconvexError, Remedy, StartFailed
 from .storage import FileMissing, StoredFile
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CHUNK_BYTES: Final = 256 * 1024
 _KEY = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -59,13 +62,14 @@ class LocalFiles:
         key = str(uuid.UUID(bytes=self._clock.random_bytes(16), version=4))
         temporary = self._incoming / key
         try:
-            return await self._receive(key, temporary, content)
-        except BaseException as error:
-            with suppress(OSError):
-                temporary.unlink()
-            if isinstance(error, OSError) and error.filename in (None, str(temporary), str(self._path(key))):
-                raise FileNotStored(error.strerror or str(error)) from error
+            stored = await self._receive(key, temporary, content)
+            await _whole(_on_disk(self._keep, temporary, key))
+        except BaseException:
+            for path in (temporary, self._path(key)):
+                with suppress(OSError):
+                    path.unlink()
             raise
+        return stored
 
     async def open(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `start` up to `stop` (the end when None), in chunks.
@@ -88,22 +92,19 @@ class LocalFiles:
     async def _receive(self, key: str, temporary: Path, content: bytes | AsyncIterable[bytes]) -> StoredFile:
         digest = hashlib.sha256()
         size = 0
-        file = await asyncio.to_thread(temporary.open, "xb")
+        file = await _on_disk(temporary.open, "xb")
         try:
             async for piece in _pieces(content):
-                await asyncio.to_thread(file.write, piece)
+                await _on_disk(file.write, piece)
                 await asyncio.to_thread(digest.update, piece)
                 size += len(piece)
-        except BaseException:
-            file.close()
-            raise
-        await asyncio.to_thread(self._keep, file, temporary, key)
+            await _on_disk(_sync, file)
+        finally:
+            with suppress(OSError):  # Whatever it still had to write was synced before, or is given up.
+                file.close()
         return StoredFile(key, digest.digest(), size)
 
-    def _keep(self, file: BinaryIO, temporary: Path, key: str) -> None:
-        with file:
-            file.flush()
-            os.fsync(file.fileno())
+    def _keep(self, temporary: Path, key: str) -> None:
         path = self._path(key)
         if not path.parent.exists():
             path.parent.mkdir(exist_ok=True)
@@ -144,6 +145,29 @@ async def _chunks(file: BinaryIO, start: int, stop: int | None) -> AsyncIterator
                 return
             left = None if left is None else left - len(chunk)
             yield chunk
+
+
+async def _on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call what waits for the disk, in a thread."""
+    try:
+        return await asyncio.to_thread(call, *args, **kwargs)
+    except OSError as error:
+        raise FileNotStored(error.strerror or str(error)) from error
+
+
+async def _whole(step: Coroutine[Any, Any, None]) -> None:
+    """Let `step` end even when the caller is cancelled meanwhile: a thread cannot be stopped half-way."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

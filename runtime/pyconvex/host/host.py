@@ -15,6 +15,7 @@ from pyconvex.clock import Clock, SystemClock
 from pyconvex.engine import environment as function_environ
 from pyconvex.engine import guard
 from pyconvex.engine.console import captured, function_print
+from pyconvex.engine.determinism import SUBSTITUTES
 from pyconvex.engine.environment import Environment, Urls
 from pyconvex.engine.log_store import LogStore
 from pyconvex.engine.logs import LogBook
@@ -104,6 +105,7 @@ class Host:
         self._loader = Loader(
             options.functions_folder,
             builtins={"print": function_print, LIMIT_NAME: TimeLimitExceeded},
+            substitutes=SUBSTITUTES,
             limits=options.limits,
         )
         self._loading: asyncio.Task[Reloaded] | None = None
@@ -146,7 +148,8 @@ class Host:
 
     def bind(self, host: str = "127.0.0.1", port: int | None = None, site_port: int | None = None) -> Sockets:
         """Bind this deployment's addresses (see `bind_sockets`), and remember the ports in its data folder."""
-        sockets = bind_sockets(host, port, site_port, remembered=self.options.data_folder / "ports.json")
+        remembered = None if self.options.memory else self.options.data_folder / "ports.json"
+        sockets = bind_sockets(host, port, site_port, remembered=remembered)
         self._use(sockets)
         return sockets
 
@@ -156,7 +159,8 @@ class Host:
 
         self._use(sockets)
         running = Running(os.getpid(), self.urls.cloud, self.urls.site, __version__)
-        with nullcontext() if self.options.memory else announced(self.options.data_folder, running):
+        announcement = nullcontext() if self.options.memory else announced(self.options.data_folder, running)
+        with announcement:
             await serve(self.app, sockets, shutdown=shutdown, close=self.app.close)
 
     def _use(self, sockets: Sockets) -> None:

@@ -9,6 +9,7 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -181,13 +182,16 @@ def holder_of(port: int) -> str | None:
     if not sockets:
         return None
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            held = {str(link.readlink()) for link in (process / "fd").iterdir()}
-        except OSError:
-            continue  # ended meanwhile, or another user's
-        if sockets & held:
+        if sockets & set(_open_files(process)):
             return f"{_command(process)} (pid {process.name})"
     return None
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    with suppress(OSError):  # ended meanwhile, or another user's
+        for link in list((process / "fd").iterdir()):
+            with suppress(OSError):  # closed meanwhile
+                yield str(link.readlink())
 
 
 def _listening_inodes(port: int) -> Iterator[str]:

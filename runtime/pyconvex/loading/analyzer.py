@@ -42,9 +42,7 @@ class Analysis:
         if known is None:
             report = _examine(path, contents, source, project)
         else:
-            start = len(path) + 1
-            functions = tuple(_renewed(old, contents[old.path[start:]].handler) for old in known.functions)
-            report = ModuleReport(functions, known.names)
+            report = ModuleReport(_renewed(contents, len(path) + 1, known.functions), known.names)
         self.reports[path] = report
         self.problems += report.problems
         for function in report.functions:
@@ -73,8 +71,16 @@ def spelling_problems(sources: Mapping[str, Source]) -> Iterator[Problem]:
             )
 
 
-def _renewed(old: Function, handler: Callable[..., Any]) -> Function:
-    return Function(old.path, old.kind, old.visibility, old.args, old.returns, handler, old.place)
+def _renewed(contents: Mapping[str, Any], start: int, functions: tuple[Function, ...]) -> tuple[Function, ...]:
+    """The same functions with the handlers of this version; their names begin at `start` of their paths."""
+    return tuple(
+        [
+            Function(
+                old.path, old.kind, old.visibility, old.args, old.returns, contents[old.path[start:]].handler, old.place
+            )
+            for old in functions
+        ]
+    )
 
 
 def _examine(path: str, contents: Mapping[str, Any], source: Source, project: Project) -> ModuleReport:

@@ -11,15 +11,13 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 _GRACE_SECONDS = 0.1
-_ATTEMPTS = 3
 _LIBRARY = f"{Path(threading.__file__).parent}/"
 _STARTERS = (f"{_LIBRARY}threading.py", f"{_LIBRARY}concurrent/", f"{_LIBRARY}asyncio/", f"{_LIBRARY}multiprocessing/")
 
@@ -32,11 +30,12 @@ class ThreadAtImport(RuntimeError):
     """A user module started a thread while it was being imported."""
 
 
-@dataclass(frozen=True, slots=True)
 class Overdue(Exception):
     """The time was up; `frames` are what was running then, innermost first, as (absolute file, line)."""
 
-    frames: tuple[tuple[str, int], ...]
+    def __init__(self, frames: tuple[tuple[str, int], ...]) -> None:
+        super().__init__("the time for loading is up")
+        self.frames = frames
 
 
 class _Worker(threading.Thread, Generic[T]):
@@ -59,6 +58,7 @@ class _Worker(threading.Thread, Generic[T]):
                 self.error = error
             with self._lock:
                 self._finished = True
+                self._set_pending(None)
         except LoadInterrupted:
             pass
 
@@ -68,10 +68,13 @@ class _Worker(threading.Thread, Generic[T]):
         Decided under the lock that `run` marks its end with, so an interrupt never hits what comes after.
         """
         with self._lock:
-            if not self._finished and self.ident is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(self.ident), ctypes.py_object(LoadInterrupted)
-                )
+            if not self._finished:
+                self._set_pending(LoadInterrupted)
+
+    def _set_pending(self, error: type[BaseException] | None) -> None:
+        """https://docs.python.org/3/c-api/init.html#c.PyThreadState_SetAsyncExc; None takes it back."""
+        pending = None if error is None else ctypes.py_object(error)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident or 0), pending)
 
     def frames(self) -> tuple[tuple[str, int], ...]:
         frame = sys._current_frames().get(self.ident or 0)  # pyright: ignore[reportPrivateUsage] - its public way
@@ -90,16 +93,22 @@ def run_within(seconds: float, work: Callable[[], T]) -> T:
     worker.join(seconds)
     if worker.is_alive():
         frames = worker.frames()
-        for _ in range(_ATTEMPTS):  # more than once, for a `finally` that goes on looping
-            worker.interrupt()
-            worker.join(_GRACE_SECONDS)
-            if not worker.is_alive():
-                break
+        worker.interrupt()
+        worker.join(_GRACE_SECONDS)
+        if worker.is_alive():
+            threading.Thread(target=_pursue, args=(worker,), name="pyconvex-load-end", daemon=True).start()
         raise Overdue(frames)
     if worker.error is not None:
         raise worker.error
     assert worker.value is not None, "work returns something"
     return worker.value
+
+
+def _pursue(worker: _Worker[Any]) -> None:
+    """Interrupt until it ends: a `finally` may have gone on looping, a call in C not have returned yet."""
+    while worker.is_alive():
+        worker.interrupt()
+        worker.join(_GRACE_SECONDS)
 
 
 _START = threading.Thread.start

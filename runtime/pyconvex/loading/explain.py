@@ -125,7 +125,7 @@ class Explainer:
 
     def _missing_package_hint(self, name: str) -> str | None:
         top, _, rest = name.partition(".")
-        folder = self._project.name
+        folder = self._project.package
         own = self._version.children(self._version.package)
         if top == folder and rest and (close := _closest(rest.partition(".")[0], own)):
             return f"did you mean `{folder}.{close}`?"
@@ -278,7 +278,7 @@ class Explainer:
 
     def _relative(self, full: str, file: str) -> str:
         """A module of this version as an import in `file` names it: `.users`, `..shared`."""
-        here = file.split("/")[1:-1]
+        here = file[len(self._project.name) + 1 :].split("/")[:-1]
         there = full.split(".")[1:]
         shared = 0
         while shared < min(len(here), len(there)) and here[shared] == there[shared]:

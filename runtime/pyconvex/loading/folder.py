@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
-from typing import NamedTuple
 
 from pyconvex.errors import Place, Problem
 from pyconvex.loading.source import Source, compile_source
@@ -34,72 +33,38 @@ class FolderScan:
 
 
 class Folder:
-    """Remembers the sources of the last scan, and no others."""
+    """Remembers the sources of the last scan, and no others. `name` is how messages call the folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         self.path = path
-        self.root = path.parent
+        self.name = name
         self._known: dict[str, _Known] = {}
 
     def scan(self) -> FolderScan:
         """Look at every file below the folder; reads and compiles what is new or changed."""
         if not self.path.is_dir():
             return FolderScan({}, frozenset(), (self._missing(),), ())
-        walk = _Walk(self.path.name)
+        walk = _Walk(self.name, self._known)
         walk.enter(str(self.path), "")
-        known: dict[str, _Known] = {}
-        sources: dict[str, Source] = {}
-        for found in walk.files:
-            entry = self._read(found, walk)
-            if entry is not None:
-                known[found.path] = entry
-                sources[found.module] = entry.source
-        self._known = known
+        self._known = walk.found
+        sources = {known.module: known.source for known in walk.found.values()}
         ordered = {module: sources[module] for module in sorted(sources)}
         return FolderScan(ordered, frozenset(walk.packages), tuple(walk.problems), tuple(walk.warnings()))
 
     def _missing(self) -> Problem:
-        name = self.path.name
         what = "is a file, not a folder" if self.path.exists() else "does not exist"
         return Problem(
             "FolderMissing",
-            f"the functions folder `{name}/` {what}",
+            f"the functions folder `{self.name}/` {what}",
             hint="run `pyconvex init` in the project's folder, or start in the folder that holds it",
         )
-
-    def _read(self, found: "_Found", walk: "_Walk") -> "_Known | None":
-        known = self._known.get(found.path)
-        if known is not None and known.stamp == found.stamp and known.settled:
-            return known
-        read_at = time.time_ns()
-        try:
-            data = Path(found.path).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            walk.problems.append(
-                Problem("FileUnreadable", f"this file cannot be read: {reason}", place=Place(found.file, 1))
-            )
-            return None
-        sha256 = hashlib.sha256(data).hexdigest()
-        settled = read_at - max(found.stamp[0], found.stamp[1]) > _SETTLED_NS
-        if known is not None and known.source.sha256 == sha256:
-            return _Known(found.stamp, settled, known.source)
-        return _Known(found.stamp, settled, compile_source(data, found.path, found.file, sha256))
-
-
-class _Found(NamedTuple):
-    path: str
-    file: str
-    module: str
-    stamp: tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     """`stamp` is (mtime_ns, ctime_ns, size, inode); it is only believed once the file was `settled` when read."""
 
+    module: str
     stamp: tuple[int, int, int, int]
     settled: bool
     source: Source
@@ -107,10 +72,11 @@ class _Known:
 
 @dataclass(slots=True)
 class _Walk:
-    """One walk over the folder, which is called `name` in what users read."""
+    """One walk over the folder, which is called `name` in what users read. `known` and `found` go by absolute path."""
 
     name: str
-    files: list[_Found] = field(default_factory=list[_Found])
+    known: Mapping[str, _Known]
+    found: dict[str, _Known] = field(default_factory=dict[str, _Known])
     packages: set[str] = field(default_factory=set[str])
     problems: list[Problem] = field(default_factory=list[Problem])
     _foreign: list[str] = field(default_factory=list[str])
@@ -152,17 +118,37 @@ class _Walk:
             self.problems.append(_illegal_name(entry.name, f"{self.name}/{prefix}{entry.name}/", f"{inside}"))
 
     def _file(self, entry: "os.DirEntry[str]", prefix: str) -> None:
-        name = entry.name[:-3]
-        file = f"{self.name}/{prefix}{entry.name}"
         stat = entry.stat()
-        if not S_ISREG(stat.st_mode):
-            return
-        if not _is_legal(name):
-            if not name.startswith("_"):
-                self.problems.append(_illegal_name(name, file))
-            return
         stamp = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
-        self.files.append(_Found(entry.path, file, prefix + name, stamp))
+        known = self.known.get(entry.path)
+        if known is None or not known.settled or known.stamp != stamp:
+            name = entry.name[:-3]
+            file = f"{self.name}/{prefix}{entry.name}"
+            if not _is_legal(name):
+                if not name.startswith("_"):
+                    self.problems.append(_illegal_name(name, file))
+                return
+            known = self._read(entry.path, file, prefix + name, stamp, known) if S_ISREG(stat.st_mode) else None
+        if known is not None:
+            self.found[entry.path] = known
+
+    def _read(
+        self, path: str, file: str, module: str, stamp: tuple[int, int, int, int], known: _Known | None
+    ) -> _Known | None:
+        read_at = time.time_ns()
+        try:
+            data = Path(path).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            self.problems.append(Problem("FileUnreadable", f"this file cannot be read: {reason}", place=Place(file, 1)))
+            return None
+        sha256 = hashlib.sha256(data).hexdigest()
+        settled = read_at - max(stamp[:2]) > _SETTLED_NS
+        if known is not None and known.source.sha256 == sha256:
+            return _Known(module, stamp, settled, known.source)
+        return _Known(module, stamp, settled, compile_source(data, path, file, sha256))
 
     def warnings(self) -> Iterator[Problem]:
         if self._foreign:

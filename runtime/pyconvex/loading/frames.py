@@ -14,7 +14,8 @@ _INSTALLED = ("/site-packages/", "/dist-packages/", "/.venv/", "/venv/")
 class Project:
     """What is the user's own code: everything below the project's root but installed packages.
 
-    `root` and `folder` are absolute; `name` is the folder's name, as it begins the files in messages.
+    `root` and `folder` are absolute, and the folder is below the root. `name` is the folder as files in messages begin
+    (`convex`, or `backend/convex`), and `package` the name under which its modules may import it.
     """
 
     root: str
@@ -23,6 +24,10 @@ class Project:
     @property
     def name(self) -> str:
         return self.folder[len(self.root) + 1 :]
+
+    @property
+    def package(self) -> str:
+        return self.folder.rpartition("/")[2]
 
     def holds(self, file: str) -> bool:
         if not file.startswith(f"{self.root}/"):

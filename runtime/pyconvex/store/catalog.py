@@ -19,6 +19,7 @@ TABLES: Final = "_tables"
 INDEXES: Final = "_indexes"
 SCHEMAS: Final = "_schemas"
 ENVIRONMENT: Final = "_environment_variables"
+FILES: Final = "_files"
 SCHEDULED_FUNCTIONS: Final = "_scheduled_functions"
 STORAGE: Final = "_storage"
 
@@ -27,6 +28,7 @@ SYSTEM_TABLES: Final[Mapping[str, int]] = {
     INDEXES: 513,
     SCHEMAS: 514,
     ENVIRONMENT: 515,
+    FILES: 516,
     SCHEDULED_FUNCTIONS: 539,
     STORAGE: 540,
 }

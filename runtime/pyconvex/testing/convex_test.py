@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, cast, overload
 
 from pyconvex.clock import request_id
 from pyconvex.engine.execution import Call, Caller
@@ -107,6 +107,10 @@ class ConvexTest:
     ) -> None:
         await self.close()
 
+    @overload
+    async def query(self, fn: AnyFunction, /, **args: Any) -> Any: ...
+    @overload
+    async def query(self, fn: Inline, /) -> Any: ...
     async def query(self, fn: AnyFunction | Inline, /, **args: Any) -> Any:
         """Run a query, public or internal, or `fn(ctx)` as one.
 
@@ -114,10 +118,18 @@ class ConvexTest:
         """
         return await self._call(Kind.QUERY, fn, args)
 
+    @overload
+    async def mutation(self, fn: AnyFunction, /, **args: Any) -> Any: ...
+    @overload
+    async def mutation(self, fn: Inline, /) -> Any: ...
     async def mutation(self, fn: AnyFunction | Inline, /, **args: Any) -> Any:
         """Run a mutation, public or internal, or `fn(ctx)` as one; what it raises undoes it and arrives here."""
         return await self._call(Kind.MUTATION, fn, args)
 
+    @overload
+    async def action(self, fn: AnyFunction, /, **args: Any) -> Any: ...
+    @overload
+    async def action(self, fn: Inline, /) -> Any: ...
     async def action(self, fn: AnyFunction | Inline, /, **args: Any) -> Any:
         """Run an action, public or internal, or `fn(ctx)` as one."""
         return await self._call(Kind.ACTION, fn, args)

@@ -1,0 +1,111 @@
+"""Downloads of stored files (wire 6.2)."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+import pytest
+
+from support.served import Served, run, served
+
+CONTENT = b"hello pyconvex"
+FILES = """
+from pyconvex.server import Blob, action, mutation
+
+@action
+async def store(ctx, content: bytes, content_type: str = ""):
+    id = await ctx.storage.store(Blob([content], type=content_type))
+    return {"id": id, "url": await ctx.storage.get_url(id)}
+
+@mutation
+async def remove(ctx, id):
+    await ctx.storage.delete(id)
+"""
+
+
+def storing(
+    tmp_path: Path, story: Callable[[Served, str], Coroutine[None, None, None]], content_type: str = "text/plain"
+) -> None:
+    async def whole() -> None:
+        async with served(tmp_path, {"files": FILES}) as server:
+            args = {"content": {"$bytes": base64.b64encode(CONTENT).decode()}, "content_type": content_type}
+            stored = (await server.call("/api/action", {"path": "files:store", "args": args})).json["value"]
+            assert stored["url"].startswith(f"http://127.0.0.1:{server.sockets.port}/api/storage/")
+            await story(server, stored["url"].partition(f":{server.sockets.port}")[2])
+
+    run(whole)
+
+
+def test_the_whole_file(tmp_path: Path) -> None:
+    async def story(server: Served, path: str) -> None:
+        reply = await server.send(path, headers={"origin": "https://my.site"}, api=True)
+        assert (reply.status, reply.body) == (200, CONTENT)
+        digest = base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()
+        expected = {
+            "content-type": "text/plain",
+            "content-length": str(len(CONTENT)),
+            "cache-control": "private, max-age=2592000",
+            "accept-ranges": "bytes",
+            "digest": f"sha-256={digest}",
+            "x-content-type-options": "nosniff",
+            "content-security-policy": "sandbox",
+            "access-control-allow-origin": "https://my.site",
+        }
+        assert expected.items() <= dict(reply.headers).items()
+        assert not {"etag", "last-modified", "content-disposition"} & dict(reply.headers).keys()
+        head = await server.send(path, method="HEAD", api=True)
+        assert (head.status, head.body, head.header("content-length")) == (200, b"", str(len(CONTENT)))
+
+    storing(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "body", "shown"),
+    [
+        ("bytes=0-4", 206, b"hello", "bytes 0-4/14"),
+        ("bytes=6-", 206, b"pyconvex", "bytes 6-13/14"),
+        ("bytes=6-999", 206, b"pyconvex", "bytes 6-13/14"),
+        ("bytes=-6", 206, b"convex", "bytes 8-13/14"),
+        ("bytes=-99", 206, CONTENT, "bytes 0-13/14"),
+        ("bytes=14-", 416, b"", "bytes */14"),
+        ("bytes=5-2", 416, b"", "bytes */14"),
+        ("bytes=-0", 416, b"", "bytes */14"),
+        ("bytes=0-1,3-4", 416, b"", "bytes */14"),
+        ("bytes=-", 416, b"", "bytes */14"),
+        ("lines=1-2", 416, b"", "bytes */14"),
+        ("bytes=" + "9" * 30 + "-", 416, b"", "bytes */14"),
+    ],
+)
+def test_ranges(tmp_path: Path, asked: str, status: int, body: bytes, shown: str) -> None:
+    async def story(server: Served, path: str) -> None:
+        reply = await server.send(path, headers={"range": asked}, api=True)
+        assert (reply.status, reply.body, reply.header("content-range")) == (status, body, shown)
+        assert reply.header("digest") is None
+
+    storing(tmp_path, story)
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain\r\nset-cookie: a=b", "text/\x01"])
+def test_content_types_that_no_header_can_hold(tmp_path: Path, content_type: str) -> None:
+    async def story(server: Served, path: str) -> None:
+        reply = await server.send(path, api=True)
+        assert (reply.status, reply.body) == (200, CONTENT)
+        assert reply.header("set-cookie") is None
+
+    storing(tmp_path, story, content_type)
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    async def story(server: Served, path: str) -> None:
+        for name, status, code in (
+            ("5d0f8a3e-91b7-4c26-8e5a-b64f0c27d913", 404, "FileNotFound"),
+            ("kg23n4e41xvx4p7e2dnt0jcc4n7yc6gk", 400, "InvalidStoragePath"),
+            ("..%2F..%2Fdata.sqlite3", 400, "InvalidStoragePath"),
+            ("", 400, "InvalidStoragePath"),
+        ):
+            reply = await server.send(f"/api/storage/{name}", api=True)
+            assert (reply.status, reply.json["code"]) == (status, code)
+        assert (await server.send(path)).status == 404, "files are on the API address only"
+
+    storing(tmp_path, story)
