@@ -42,7 +42,7 @@ check: $(VENV)/.dev ## lint, types, layers
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.bench ## print the benchmark table (ARGS="http reload" for some of them)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)

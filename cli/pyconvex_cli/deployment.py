@@ -1,13 +1,12 @@
 """One way to reach a deployment, for every command that needs one.
 
-A running one is asked over HTTP; one that is not running is opened in this process, without ports, and asked the same
-requests through its ASGI application. What the commands send and get is the admin API either way.
+A running one is asked over HTTP; one that is not running is opened in this process (`embedded.py`) and asked the same
+requests. What the commands send and get is the admin API either way.
 """
 
-import asyncio
 import json
-from collections.abc import Generator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -23,8 +22,6 @@ from pyconvex_cli.usage import WrongUsage
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
-
-    from pyconvex.host import Host
 
 CLIENT = f"pyconvex-cli-{__version__}"
 
@@ -91,9 +88,9 @@ class Remote:
 
         connection = self._connection()
         try:
-            connection.request(method, target, body, _headers(self.admin_key + acting_as))
+            connection.request(method, target, body, headers_for(self.admin_key + acting_as))
             response = connection.getresponse()
-            return _answer(response.status, response.read())
+            return answer_of(response.status, response.read())
         except TimeoutError:
             raise
         except (OSError, HTTPException) as error:
@@ -110,54 +107,6 @@ class Remote:
             raise WrongUsage(f"{self.url!r} is not an http:// or https:// address")
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         return kind(parts.hostname, parts.port, timeout=self.timeout)
-
-
-@dataclass(slots=True)
-class Embedded:
-    """A deployment opened in this process, for as long as one command needs it."""
-
-    host: "Host"
-    runner: asyncio.Runner
-    name: str = "this project, which is not running"
-    live: bool = False
-
-    def get(self, path: str, **query: str | float) -> Any:
-        return self.runner.run(ask(self.host, "GET", path, query=urlencode(query)))
-
-    def post(self, path: str, body: object, *, acting_as: str = "") -> Any:
-        return self.runner.run(ask(self.host, "POST", path, body, acting_as=acting_as))
-
-
-async def ask(
-    host: "Host", method: str, path: str, body: object = None, *, query: str = "", acting_as: str = ""
-) -> Any:
-    """One request of the admin to a deployment of this process. Raises `Refused`."""
-    headers = _headers(host.admin_key + acting_as)
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": query.encode(),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        "server": ("pyconvex", 0),
-        "client": None,
-    }
-    parts = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
-    answers: list[Mapping[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return parts.pop() if parts else await asyncio.get_running_loop().create_future()
-
-    async def send(message: Mapping[str, Any]) -> None:
-        answers.append(message)
-
-    await host.app(scope, receive, send)
-    return _answer(answers[0]["status"], b"".join(message.get("body", b"") for message in answers[1:]))
 
 
 def address_of(ctx: typer.Context, url: str | None, admin_key: str | None) -> Remote | None:
@@ -192,26 +141,20 @@ def reach(
     if remote is not None:
         yield remote
         return
-    from pyconvex.host import Host, HostOptions
+    from pyconvex_cli.embedded import embedded  # it imports the whole engine
 
     project = find_project()
-    options = HostOptions.from_settings(project, project_settings(ctx, project))
-    with asyncio.Runner() as runner:
-        closing = AsyncExitStack()
-        host = runner.run(closing.enter_async_context(Host.open(options)))
-        try:
-            if load:
-                runner.run(host.reload())
-            yield Embedded(host, runner)
-        finally:
-            runner.run(closing.aclose())
+    with embedded(project, project_settings(ctx, project), load=load) as deployment:
+        yield deployment
 
 
-def _headers(key: str) -> dict[str, str]:
+def headers_for(key: str) -> dict[str, str]:
+    """What goes with every request of the CLI."""
     return {"Authorization": f"Convex {key}", "Content-Type": "application/json", "Convex-Client": CLIENT}
 
 
-def _answer(status: int, body: bytes) -> Any:
+def answer_of(status: int, body: bytes) -> Any:
+    """The JSON of an answer. Raises `Refused`."""
     try:
         answer = json.loads(body) if body else None
     except ValueError:

@@ -12,23 +12,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pyconvex.errors import LoadFailed, Remedy
+from pyconvex.errors import LoadFailed, Problem, Remedy
 from pyconvex.host import Host, HostOptions, Reloaded, Sockets
 from pyconvex.settings import BadSetting, Settings, TailLogs, resolve_settings
+from pyconvex.store.store import SchemaChange
 from pyconvex_cli.console import Console
-from pyconvex_cli.deployment import Refused, ask
+from pyconvex_cli.deployment import Refused
+from pyconvex_cli.embedded import ask
 from pyconvex_cli.env_local import env_local_values, update_env_local
 from pyconvex_cli.generated import write_generated
 from pyconvex_cli.gitignore import extend_gitignore
 from pyconvex_cli.screen import JsonScreen, Screen, Session, TextScreen
-from pyconvex_cli.watcher import Matter, Watched, Watcher
+from pyconvex_cli.watcher import Matter, Stamp, Watched, Watcher
 
 DONE, FAILED, INTERRUPTED, RESTART = 0, 1, 130, -1
+ECHO_SECONDS = 0.2
 RETRY_SECONDS = 0.25
 """How long after a change of the data a save that the data refused is tried again."""
 
@@ -96,6 +99,7 @@ class Developer:
         self._reloading: asyncio.Task[None] | None = None
         self._served_since: float | None = None
         self._remedies: frozenset[Remedy] = frozenset()
+        self._outcome: tuple[Sequence[Problem] | None, float] = (None, 0.0)
         self._restart_needed = False
         self._started: asyncio.subprocess.Process | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -105,7 +109,7 @@ class Developer:
     async def run(self, began: float) -> int:
         """The session from the first load to its end; answers with the exit code or `RESTART`."""
         with self._signals():
-            loaded_at = time.time()
+            before = self._watched.snapshot()
             first = await self._or_leaving(self._load())
             if first is None:
                 return self._leaving.result()
@@ -115,7 +119,7 @@ class Developer:
                 await asyncio.sleep(0)
                 await self._show_first(first, time.perf_counter() - began)
                 if not self._leaving.done():
-                    await self._stay(loaded_at, serving)
+                    await self._stay(before, serving)
                 return self._leaving.result()
             finally:
                 await self._end(shutdown, serving)
@@ -173,25 +177,46 @@ class Developer:
 
     async def _reload(self) -> None:
         """Loads until nothing is left to load: what is saved while a load runs is loaded after it."""
-        while True:
+        go_on = True
+        while go_on:
             names = [self._shown(path) for path in self._saved]
             self._saved.clear()
-            if self._text is not None:
-                self._text.hold(self._settings.tail_logs is TailLogs.PAUSE_ON_DEPLOY)
-            still = self._served_since
-            loaded = await self._load()
-            if isinstance(loaded, LoadFailed):
+            with self._rows_held():
+                await self._reload_once(names)
+            go_on = bool(self._saved)
+
+    async def _reload_once(self, names: Sequence[str]) -> None:
+        still = self._served_since
+        loaded = await self._load()
+        is_echo = self._is_echo(loaded)
+        if isinstance(loaded, LoadFailed):
+            if not is_echo:
                 self.screen.failed(loaded.problems, names, still)
-            else:
-                self._watcher.outside(loaded.outside)
-                self.screen.reloaded(loaded, names)
-                await self._write_generated(loaded)
-                if still is None:
-                    await self._succeeded()
-            if self._text is not None:
-                self._text.hold(False)
-            if not self._saved:
-                return
+            return
+        self._watcher.outside(loaded.outside)
+        if not is_echo:
+            self.screen.reloaded(loaded, names)
+        await self._write_generated(loaded)
+        if still is None:
+            await self._succeeded()
+
+    @contextlib.contextmanager
+    def _rows_held(self) -> Generator[None, None, None]:
+        if self._text is None or self._settings.tail_logs is not TailLogs.PAUSE_ON_DEPLOY:
+            yield
+            return
+        self._text.hold(True)
+        try:
+            yield
+        finally:
+            self._text.hold(False)
+
+    def _is_echo(self, loaded: Reloaded | LoadFailed) -> bool:
+        """Whether this only repeats what was just said: systems may tell of one save in several pieces."""
+        outcome = loaded.problems if isinstance(loaded, LoadFailed) else None
+        changed = isinstance(loaded, Reloaded) and (loaded.changes or loaded.schema != SchemaChange())
+        before, self._outcome = self._outcome, (outcome, time.monotonic())
+        return not changed and before[0] == outcome and self._outcome[1] - before[1] < ECHO_SECONDS
 
     async def _write_generated(self, reloaded: Reloaded) -> None:
         if not self._options.codegen:
@@ -211,12 +236,12 @@ class Developer:
         self._host.store.on_commit(self._data_changed)
         return asyncio.create_task(self._host.serve(self._sockets, shutdown), name="serve")
 
-    async def _stay(self, loaded_at: float, serving: asyncio.Task[None] | None) -> None:
+    async def _stay(self, before: Mapping[Path, Stamp], serving: asyncio.Task[None] | None) -> None:
         from pyconvex.engine.watchdog import Watchdog
 
         self._watcher = Watcher(self._watched, self._changed)
         watchdog = Watchdog(self._loop, self._blocked, self._project)
-        await asyncio.to_thread(self._watcher.start, loaded_at)
+        await asyncio.to_thread(self._watcher.start, before)
         self._keep_files_current()
         watchdog.start()
         try:

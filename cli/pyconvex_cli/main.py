@@ -5,6 +5,7 @@
 Only what parsing needs is imported here: commands import the engine, the server and the watcher when they run.
 """
 
+import importlib
 import io
 import os
 import re
@@ -17,35 +18,24 @@ import typer
 
 from pyconvex import __version__
 from pyconvex.errors import LoadFailed, PyconvexError, StartFailed
-from pyconvex.settings import BadSetting
-from pyconvex_cli.commands.admin_key import admin_key
-from pyconvex_cli.commands.codegen import codegen
-from pyconvex_cli.commands.dev import dev
-from pyconvex_cli.commands.env import env
-from pyconvex_cli.commands.functions import functions
-from pyconvex_cli.commands.init import init
-from pyconvex_cli.commands.limits import limits
-from pyconvex_cli.commands.logs import logs
-from pyconvex_cli.commands.routes import routes
-from pyconvex_cli.commands.run import run
 from pyconvex_cli.console import console
-from pyconvex_cli.usage import WrongUsage
 
 DONE, USERS, USAGE, MACHINE, INTERRUPTED = 0, 1, 2, 3, 130
 
-app = typer.Typer(
-    help="Convex for Python developers: serve the functions of a convex/ folder.",
-    epilog="Example: pyconvex init chat && cd chat && pyconvex dev",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "auto_envvar_prefix": "PYCONVEX",
-        "max_content_width": 100,
-    },
-)
+ABOUT = "Convex for Python developers: serve the functions of a convex/ folder."
+EXAMPLES = {
+    "init": "pyconvex init chat --template messages",
+    "dev": "pyconvex dev --port 4000 --limit action_seconds=20",
+    "routes": "pyconvex routes --match 'GET /getAuthorMessages/Ada'",
+    "functions": "pyconvex functions --json > spec.json",
+    "logs": "pyconvex logs -n 50 --status 5xx --function /sendImage",
+    "run": """pyconvex run messages:send_one '{"author": "Ada", "body": "hi"}'""",
+    "env": "pyconvex env set CLIENT_ORIGIN http://localhost:5173",
+    "limits": "pyconvex limits --limit action_seconds=20",
+    "admin-key": "export CONVEX_SELF_HOSTED_ADMIN_KEY=$(pyconvex admin-key)",
+    "codegen": "pyconvex codegen --check",
+}
+"""The commands in the order of the help, each with an example; they are in `commands/`, in modules of their names."""
 
 
 def _version(wanted: bool) -> None:
@@ -54,35 +44,46 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def pyconvex(
+def _no_command(
     version: Annotated[
         bool,
         typer.Option(
             "--version",
             callback=_version,
             is_eager=True,
-            allow_from_autoenv=False,
+            allow_from_autoenv=False,  # PYCONVEX_VERSION is a name that containers like
             help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:
-    """Convex for Python developers: serve the functions of a convex/ folder."""
     del version
 
 
-app.command(epilog="Example: pyconvex init chat --template messages")(init)
-app.command(epilog="Example: pyconvex dev --port 4000 --limit action_seconds=20")(dev)
-app.command(epilog="Example: pyconvex routes --match 'GET /getAuthorMessages/Ada'")(routes)
-app.command(epilog="Example: pyconvex functions --json > spec.json")(functions)
-app.command(epilog="Example: pyconvex logs -n 50 --status 5xx --function /sendImage")(logs)
-app.command(epilog="""Example: pyconvex run messages:send '{"author": "Ada", "body": "hi"}'""")(run)
-app.add_typer(env, name="env")
-app.command(epilog="Example: pyconvex limits --limit action_seconds=20")(limits)
-app.command(
-    "admin-key", epilog="Example: pyconvex functions --url http://127.0.0.1:3210 --admin-key $(pyconvex admin-key)"
-)(admin_key)
-app.command(epilog="Example: pyconvex codegen --check")(codegen)
+def command_line(names: Sequence[str]) -> typer.Typer:
+    """The parser with these commands only: what is not asked for is not imported."""
+    app = typer.Typer(
+        help=ABOUT,
+        epilog="Example: pyconvex init chat && cd chat && pyconvex dev",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "auto_envvar_prefix": "PYCONVEX",
+            "max_content_width": 100,
+        },
+    )
+    app.callback()(_no_command)
+    for name in names:
+        attribute = name.replace("-", "_")
+        command = getattr(importlib.import_module(f"pyconvex_cli.commands.{attribute}"), attribute)
+        example = f"Example: {EXAMPLES[name]}"
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, epilog=example)
+        else:
+            app.command(name, epilog=example)(command)
+    return app
 
 
 def main() -> None:
@@ -96,6 +97,7 @@ def main() -> None:
 def execute(arguments: Sequence[str]) -> int:
     """Runs one command line; answers with its exit code."""
     try:
+        app = command_line([name for name in arguments[:1] if name in EXAMPLES] or list(EXAMPLES))
         return app(list(arguments), prog_name="pyconvex", standalone_mode=False) or DONE
     except typer.TyperException as error:
         return _usage(error)
@@ -119,7 +121,7 @@ def _sentence(error: PyconvexError) -> str:
 
 
 def _code_of(error: PyconvexError) -> int:
-    if isinstance(error, BadSetting | WrongUsage):
+    if error.code in ("BadSetting", "WrongUsage"):
         return USAGE
     return MACHINE if isinstance(error, StartFailed) else USERS
 

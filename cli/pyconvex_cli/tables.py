@@ -28,11 +28,16 @@ class Cell(NamedTuple):
 def inventory_tables(inventory: Inventory, terminal: Terminal) -> list[str]:
     """The table of functions and the table of routes, in one set of columns where the terminal has room for it."""
     functions, routes = _function_rows(inventory.functions), _route_rows(inventory.routes)
-    shared = sum(_widths([*functions, *routes])) + 3 * len(GAP) <= terminal.width if functions and routes else False
-    lines = table(FUNCTION_HEADERS, functions, terminal, elastic=2, beside=routes if shared else ())
-    if functions and routes:
-        lines.append("")
-    return [*lines, *table(ROUTE_HEADERS, routes, terminal, elastic=2, beside=functions if shared else ())]
+    if not (functions and routes):
+        return function_table(inventory.functions, terminal) or route_table(inventory.routes, terminal)
+    both = [_header_row(FUNCTION_HEADERS), *functions, _header_row(ROUTE_HEADERS), *routes]
+    fits = sum(_widths(both)) + 3 * len(GAP) <= terminal.width
+    beside = both if fits else ()
+    return [
+        *table(FUNCTION_HEADERS, functions, terminal, elastic=2, beside=beside),
+        "",
+        *table(ROUTE_HEADERS, routes, terminal, elastic=2, beside=beside),
+    ]
 
 
 def function_table(functions: Sequence[FunctionInfo], terminal: Terminal) -> list[str]:
@@ -84,17 +89,21 @@ def table(
 ) -> list[str]:
     """Columns under `headers`, as wide as their longest cell; nothing at all without rows.
 
-    Column `elastic` wraps where the terminal is narrow. `beside` are the rows of a table whose columns are shared.
+    Column `elastic` wraps where the terminal is narrow. `beside` are further rows that share the columns.
     """
     if not rows:
         return []
-    all_rows = [[Cell(header, "muted") for header in headers], *rows]
+    all_rows = [_header_row(headers), *rows]
     widths = _widths([*all_rows, *beside])
     others = sum(widths) - widths[elastic] + len(GAP) * (len(widths) - 1)
     room = max(terminal.width - others, ELASTIC_MIN)
     if widths[elastic] > room:
         widths[elastic] = max(cell_len(part) for row in all_rows for part in _wrapped(row[elastic].text, room))
     return [line for row in all_rows for line in _row_lines(row, widths, terminal, elastic)]
+
+
+def _header_row(headers: Sequence[str]) -> list[Cell]:
+    return [Cell(header, "muted") for header in headers]
 
 
 def _widths(rows: Sequence[Sequence[Cell]]) -> list[int]:

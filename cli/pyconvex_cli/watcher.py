@@ -9,15 +9,18 @@ import contextlib
 import importlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
 
 STEP_MS = 5
 DEBOUNCE_MS = 50
 """watchfiles waits `step` after a change for more of them, up to `debounce`; its defaults would cost 80 ms a save."""
 POLL_MS = 300
+
+Stamp: TypeAlias = tuple[int, int, int]
 
 _NEVER = {"_generated", "__pycache__", "node_modules", ".pyconvex", ".git"}
 _TEMPORARY = re.compile(
@@ -79,6 +82,15 @@ class Watched:
                 found.setdefault(matter, []).append(path)
         return found
 
+    def snapshot(self) -> dict[Path, Stamp]:
+        """What would show that a module was saved, made or deleted."""
+        stamps: dict[Path, Stamp] = {}
+        for path in self.functions.rglob("*.py"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                stamps[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        return stamps
+
     def folders_around(self) -> set[Path]:
         """The folders to watch besides the functions folder, each without what lies below it."""
         return {self.project, *(path.parent for path in self.outside)}
@@ -99,8 +111,8 @@ class Watcher:
         self._renew = {"functions": threading.Event(), "around": threading.Event()}
         self._threads: list[threading.Thread] = []
 
-    def start(self, since: float) -> None:
-        """Watch from now on; what was saved after `since` (seconds since 1970) and before now is reported too."""
+    def start(self, known: Mapping[Path, Stamp]) -> None:
+        """Watch from now on; what is different from `known` (a snapshot of before) is reported too."""
         importlib.import_module("watchfiles")
         for name, watch in (("functions", self._watch_functions), ("around", self._watch_around)):
             watching = threading.Event()
@@ -108,8 +120,8 @@ class Watcher:
             self._threads.append(thread)
             thread.start()
             watching.wait()
-        missed = {path for path in self._watched.functions.rglob("*.py") if _saved(path) > since}
-        self._tell(missed)
+        now = self._watched.snapshot()
+        self._tell({path for path in known.keys() | now.keys() if known.get(path) != now.get(path)})
 
     def outside(self, files: frozenset[Path]) -> None:
         """Watch these files too, instead of those of the call before."""
@@ -169,10 +181,3 @@ class Watcher:
         if found and not self._stop.is_set():
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._report, found)
-
-
-def _saved(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0

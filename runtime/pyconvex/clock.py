@@ -2,8 +2,9 @@
 
 import os
 import time
-import uuid
-from typing import Protocol
+from typing import Final, Protocol
+
+_VARIANT: Final = "89ab"
 
 
 class Clock(Protocol):
@@ -60,5 +61,8 @@ def request_id(clock: Clock) -> str:
 
 
 def execution_id(clock: Clock) -> str:
-    """A random UUID that names one execution of one function."""
-    return str(uuid.UUID(bytes=clock.random_bytes(16), version=4))
+    """A random UUID (version 4) that names one execution of one function."""
+    # Written out, as every call needs one: `uuid.UUID` takes three times as long.
+    digits = clock.random_bytes(16).hex()
+    variant = _VARIANT[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

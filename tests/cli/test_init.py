@@ -7,7 +7,7 @@ import pytest
 
 from pyconvex_cli.commands.init import plan_of, project_name
 from pyconvex_templates import templates
-from support.dev import pyconvex
+from support.command import command
 
 FILES = {
     ".gitignore": ".env.local\n.pyconvex/\n",
@@ -71,13 +71,13 @@ def test_project_names(folder: str, name: str) -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     count = len(templates()["messages"].files_for("chat"))
-    ran = pyconvex("init", "chat", folder=tmp_path)
+    ran = command("init", "chat", folder=tmp_path)
     assert (ran.exit_code, ran.stdout) == (0, "")
     assert ran.stderr == f"  created chat/ ({count} files, template: messages)\n  next:  cd chat && pyconvex dev\n"
     assert 'name = "chat"' in (tmp_path / "chat/pyproject.toml").read_text()
     assert (tmp_path / "chat/README.md").read_text().startswith("# chat\n")
 
-    again = pyconvex("init", folder=tmp_path / "chat")
+    again = command("init", folder=tmp_path / "chat")
     assert again.exit_code == 0
     assert again.stderr.splitlines()[0] == "  kept     .gitignore"
     assert again.stderr.splitlines()[-2:] == ["  nothing was missing", "  next:  pyconvex dev"]
@@ -85,7 +85,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 def test_in_an_existing_project_the_command_says_what_it_did(tmp_path: Path) -> None:
     put(tmp_path, {"convex/mine.py": "x = 1\n", ".gitignore": "dist/\n", "pyproject.toml": "[project]\n"})
-    ran = pyconvex("init", "--template", "basic", folder=tmp_path)
+    ran = command("init", "--template", "basic", folder=tmp_path)
     assert ran.exit_code == 0
     assert ran.stderr == (
         "  added    README.md\n"
@@ -97,7 +97,7 @@ def test_in_an_existing_project_the_command_says_what_it_did(tmp_path: Path) -> 
 
 
 def test_an_unknown_template_is_refused(tmp_path: Path) -> None:
-    ran = pyconvex("init", "--template", "mesages", folder=tmp_path)
+    ran = command("init", "--template", "mesages", folder=tmp_path)
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert (
         ran.stderr
@@ -108,20 +108,20 @@ def test_an_unknown_template_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "chat").write_text("")
-    ran = pyconvex("init", "chat", folder=tmp_path)
+    ran = command("init", "chat", folder=tmp_path)
     assert (ran.exit_code, ran.stderr) == (2, "error: chat is a file, so no project can be made there\n")
 
 
 def test_a_folder_that_cannot_be_written_exits_3(tmp_path: Path) -> None:
     (tmp_path / "chat").mkdir()
     (tmp_path / "chat" / "convex").write_text("a file where a folder has to be")
-    ran = pyconvex("init", "chat", folder=tmp_path)
+    ran = command("init", "chat", folder=tmp_path)
     assert ran.exit_code == 3
     assert ran.stderr.startswith("error: cannot write ")
 
 
 def test_what_git_must_not_see_is_ignored(tmp_path: Path) -> None:
-    pyconvex("init", "chat", folder=tmp_path)
+    command("init", "chat", folder=tmp_path)
     folder = tmp_path / "chat"
     (folder / ".pyconvex").mkdir()
     (folder / ".pyconvex/admin_key").write_text("secret")

@@ -1,17 +1,16 @@
 """Which changes count, and that the operating system tells of them."""
 
 import asyncio
-import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pyconvex_cli.watcher import Matter, Watched, Watcher
+from pyconvex_cli.watcher import Matter, Stamp, Watched, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -79,10 +78,13 @@ class Seen:
 
 
 @asynccontextmanager
-async def watching(project: Path, since: float | None = None) -> "AsyncGenerator[tuple[Watcher, Seen], None]":
+async def watching(
+    project: Path, known: Mapping[Path, Stamp] | None = None
+) -> "AsyncGenerator[tuple[Watcher, Seen], None]":
     seen = Seen(project)
-    watcher = Watcher(Watched(project, project / "convex"), seen.report)
-    await asyncio.to_thread(watcher.start, time.time() if since is None else since)
+    watched = Watched(project, project / "convex")
+    watcher = Watcher(watched, seen.report)
+    await asyncio.to_thread(watcher.start, watched.snapshot() if known is None else known)
     try:
         yield watcher, seen
     finally:
@@ -94,8 +96,6 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "convex" / "admin").mkdir(parents=True)
     (tmp_path / "convex" / "messages.py").write_text("")
     (tmp_path / "node_modules" / "deep").mkdir(parents=True)
-    past = time.time() - 3600
-    os.utime(tmp_path / "convex" / "messages.py", (past, past))
     return tmp_path
 
 
@@ -185,11 +185,12 @@ def test_a_folder_that_is_made_anew_is_still_watched(project: Path) -> None:
 
 def test_what_was_saved_before_the_watch_began_is_not_missed(project: Path) -> None:
     async def story() -> None:
-        since = time.time() - 60
+        known = Watched(project, project / "convex").snapshot()
         (project / "convex/admin/new.py").write_text("")
-        async with watching(project, since) as (_, seen):
+        (project / "convex/messages.py").unlink()
+        async with watching(project, known) as (_, seen):
             await seen.saw(Matter.FUNCTIONS, "convex/admin/new.py")
-            assert seen.files == {Matter.FUNCTIONS: {"convex/admin/new.py"}}
+            assert seen.files == {Matter.FUNCTIONS: {"convex/admin/new.py", "convex/messages.py"}}
 
     asyncio.run(story())
 

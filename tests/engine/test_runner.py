@@ -365,7 +365,7 @@ def test_a_mutation_that_runs_again_starts_from_nothing(tmp_path: Path) -> None:
         async with deployment(tmp_path, source) as t:
             mutate = t.store.mutate
 
-            async def twice(work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+            async def twice(work: Callable[[Transaction], Awaitable[Any]], *, limits: Limits | None = None) -> Any:
                 """Stands in for an engine that has to retry."""
 
                 async def first(transaction: Transaction) -> None:
@@ -374,7 +374,7 @@ def test_a_mutation_that_runs_again_starts_from_nothing(tmp_path: Path) -> None:
 
                 with pytest.raises(RuntimeError):
                     await mutate(first)
-                return await mutate(work)
+                return await mutate(work, limits=limits)
 
             t.store.mutate = twice
             outcome = await t.call("send", tags=["a"])

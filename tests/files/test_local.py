@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from pyconvex.errors import StartFailed
 from pyconvex.files.local import CHUNK_BYTES, FileNotStored, LocalFiles
 from pyconvex.files.storage import FileMissing, FileStorage, StoredFile
@@ -41,7 +42,9 @@ def test_a_file_comes_back_in_chunks(tmp_path: Path, size: int, streamed: bool) 
     assert (stored.size, stored.sha256) == (size, hashlib.sha256(content).digest())
 
 
-@pytest.mark.parametrize(("start", "stop", "expected"), [(0, 3, b"abc"), (4, None, b"efgh"), (2, 2, b""), (6, 99, b"gh")])
+@pytest.mark.parametrize(
+    ("start", "stop", "expected"), [(0, 3, b"abc"), (4, None, b"efgh"), (2, 2, b""), (6, 99, b"gh")]
+)
 def test_a_part_of_a_file(tmp_path: Path, start: int, stop: int | None, expected: bytes) -> None:
     async def main() -> bytes:
         files = LocalFiles(tmp_path)
@@ -156,8 +159,16 @@ def test_a_disk_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_file_is_synced_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     rename = Path.rename
-    monkeypatch.setattr("os.fsync", lambda _: events.append("sync"))
-    monkeypatch.setattr(Path, "rename", lambda path, target: events.append("rename") or rename(path, target))
+
+    def noted(path: Path, target: Path) -> Path:
+        events.append("rename")
+        return rename(path, target)
+
+    def sync(_descriptor: int) -> None:
+        events.append("sync")
+
+    monkeypatch.setattr("os.fsync", sync)
+    monkeypatch.setattr(Path, "rename", noted)
     asyncio.run(LocalFiles(tmp_path).put(b"x"))
     assert events[-2:] == ["rename", "sync"]
     assert events[0] == "sync"

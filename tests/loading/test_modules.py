@@ -180,6 +180,16 @@ def test_two_spellings_of_one_function(folder: FunctionsFolder) -> None:
     assert problem.also == (Place("convex/m.py", 4),)
 
 
+def test_a_function_name_beyond_ascii(folder: FunctionsFolder) -> None:
+    folder.write("m.py", FUNCTION.format(name="grüße"))
+    assert seen(folder.problem()) == (
+        "IllegalFunctionName",
+        "`grüße` cannot be called by clients: names of functions are made of ASCII letters, digits and `_`",
+        "convex/m.py:4",
+        "rename it",
+    )
+
+
 def test_two_spellings_of_one_module(folder: FunctionsFolder) -> None:
     folder.write("userData.py", "")
     folder.write("user_data.py", "")

@@ -131,6 +131,34 @@ def test_all_problems_at_once_and_none_twice(folder: FunctionsFolder) -> None:
     ]
 
 
+def test_a_private_module_that_its_importer_can_do_without(folder: FunctionsFolder) -> None:
+    folder.write("_optional.py", "import stripe_of_nobody\n")
+    folder.write("m.py", "try:\n    from . import _optional\nexcept ImportError:\n    _optional = None\n")
+    assert folder.load().registry.modules["m"]._optional is None
+    folder.write("n.py", "from ._optional import x\n")
+    assert folder.problem().place == Place("convex/_optional.py", 1, 1)
+
+
+def test_exceptions_and_objects_that_misbehave(folder: FunctionsFolder) -> None:
+    folder.write(
+        "a.py",
+        """
+        class Lazy:
+            @property
+            def __class__(self):
+                raise RuntimeError("not now")
+
+            def __getattr__(self, name):
+                raise RuntimeError("nor that")
+
+        lazy = Lazy()
+        """,
+    )
+    folder.write("b.py", "class Odd(Exception):\n    def __str__(self):\n        return 1 / 0\n\nraise Odd\n")
+    folder.write("http.py", "from .a import lazy\nfrom pyconvex.server import http_router\ndefault = http_router()\n")
+    assert folder.problem().message == "Odd: (its text raises ZeroDivisionError)"
+
+
 IMPORTS = {
     "a module that is not there": Row(
         "from .helper import x\n",
@@ -474,12 +502,12 @@ def test_the_old_version_s_lines_come_back_after_a_failure(folder: FunctionsFold
 
 
 def test_a_failed_version_leaves_nothing_behind(folder: FunctionsFolder) -> None:
-    finders = [*sys.meta_path]
+    finders, modules = [*sys.meta_path], {*sys.modules}
     folder.write("a.py", "X = 1\n")
     folder.write("b.py", "1 / 0\n")
     folder.problem()
     assert sys.meta_path == finders
-    assert not [name for name in sys.modules if name.startswith("_pyconvex_v")]
+    assert not [name for name in {*sys.modules} - modules if name.startswith("_pyconvex_v")]
 
 
 def test_the_failure_does_not_keep_the_modules(folder: FunctionsFolder) -> None:

@@ -1,11 +1,12 @@
 """Every test of the store runs on a database file as deployments have it, and on the kind that tests of users get."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+
 from pyconvex.clock import Clock, SystemClock
 from pyconvex.schema import Schema
 from pyconvex.settings import Limits
@@ -27,7 +28,7 @@ def open_store(database: Path | None) -> OpenStore:
     @asynccontextmanager
     async def opened(
         schema: Schema | None = None, *, limits: Limits | None = None, clock: Clock | None = None
-    ) -> AsyncIterator[Store]:
+    ) -> AsyncGenerator[Store]:
         clock = clock or SystemClock()
         store = Store(SqlitePersistence(database, clock=clock), limits or Limits(), clock)
         await store.open()

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from pyconvex.clock import SystemClock
@@ -29,7 +30,7 @@ async def main(path: Path, first: int) -> None:
 
     async def caller() -> None:
         for number in numbers:
-            committed = await store.mutate(lambda transaction: pair(transaction, number))
+            committed = await store.mutate(partial(pair, number=number))
             os.write(1, f"{number} {committed.ts}\n".encode())
 
     await asyncio.gather(*[caller() for _ in range(CALLERS)])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pyconvex.clock import SystemClock
 from pyconvex.schema import EMPTY_SCHEMA, Schema, define_schema, define_table
 from pyconvex.settings import Limits
@@ -106,7 +107,7 @@ def test_writes_during_the_building_are_not_missed(open_store: OpenStore, monkey
     monkeypatch.setattr(activation, "CHUNK_DOCUMENTS", 1)
 
     async def test(store: Store) -> None:
-        ids = [decode_id(id) for id in await fill(store, 60)]
+        ids = [decode_id(made) for made in await fill(store, 60)]
         wanted = dict(enumerate(range(60)))
         disturbances = 0
 
@@ -288,12 +289,15 @@ def test_from_its_activation_on_a_schema_holds_for_every_write(open_store: OpenS
 def test_ids_are_checked_against_the_tables_they_name(open_store: OpenStore) -> None:
     async def test(store: Store) -> None:
         schema = define_schema(
-            {"users": define_table({}), "posts": define_table({"user": v.id("users"), "post": v.optional(v.id("posts"))})}
+            {
+                "users": define_table({}),
+                "posts": define_table({"user": v.id("users"), "post": v.optional(v.id("posts"))}),
+            }
         )
         await store.activate(schema)
         user = (await store.mutate(lambda t: t.insert("users", {}))).value
         post = (await store.mutate(lambda t: t.insert("posts", {"user": user}))).value
-        with pytest.raises(Exception, match='Found ID ".*" from table `posts`, which does not match the table name'):
+        with pytest.raises(Exception, match=r'Found ID ".*" from table `posts`, which does not match the table name'):
             await store.mutate(lambda t: t.insert("posts", {"user": post}))
 
     run(open_store, test)
@@ -352,10 +356,10 @@ def test_a_known_schema_is_active_again_after_a_restart(tmp_path: Path) -> None:
         for expected in (SchemaChange(tables_created=("notes",), indexes_created=("notes.by_n",)), SchemaChange()):
             store = Store(SqlitePersistence(tmp_path / "x.db"), Limits(), SystemClock())
             await store.open()
-            before = [commit async for commit in _last_ts(store)]
+            before = await last_ts(store)
             assert await store.activate(notes(by_n=["n"])) == expected
             if expected == SchemaChange():
-                assert [commit async for commit in _last_ts(store)] == before
+                assert await last_ts(store) == before
             with pytest.raises(Exception, match="does not match the schema"):
                 await store.mutate(lambda t: t.insert("notes", {}))
             await store.close()
@@ -363,9 +367,9 @@ def test_a_known_schema_is_active_again_after_a_restart(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-async def _last_ts(store: Store) -> Any:
+async def last_ts(store: Store) -> int:
     async with store.snapshot() as transaction:
-        yield transaction.ts
+        return transaction.ts
 
 
 def test_activating_leaves_the_loop_its_turns(open_store: OpenStore) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pyconvex.clock import ManualClock, SystemClock
 from pyconvex.settings import Limits
 from pyconvex.store import sqlite_disk
+from pyconvex.store.keys import Changes, Commit
 from pyconvex.store.persistence import StoreFailed
 from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.sqlite_connection import SqliteWriter
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import Value
@@ -139,11 +142,14 @@ def test_notices_come_in_commit_order_before_the_acknowledgement(open_store: Ope
 
 
 def test_a_failing_listener_does_not_keep_the_others_from_hearing(open_store: OpenStore) -> None:
+    def fail(_commit: Commit) -> None:
+        raise ZeroDivisionError
+
     async def test(store: Store) -> None:
         reported: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context.get("exception")))
         heard: list[int] = []
-        store.on_commit(lambda commit: 1 // 0)
+        store.on_commit(fail)
         store.on_commit(lambda commit: heard.append(commit.ts))
         await store.mutate(insert("x"))
         assert len(heard) == 1
@@ -358,8 +364,6 @@ class FailingCommit:
     """A writing connection whose next COMMIT fails as on a broken disk."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from pyconvex.store.sqlite_connection import SqliteWriter
-
         self.failures = 0
         commit = SqliteWriter.commit
 
@@ -390,6 +394,28 @@ def test_a_failed_commit_refuses_the_whole_batch_and_only_that(tmp_path: Path, m
 
     on_file(tmp_path / "x.db", test)
     on_file(tmp_path / "x.db", expect("first", "last"))
+
+
+@pytest.mark.parametrize("error", [sqlite3.IntegrityError("no"), RuntimeError("a mistake of ours")])
+def test_a_write_that_goes_wrong_half_way_takes_nobody_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    apply = SqliteWriter.apply
+
+    def failing(writer: SqliteWriter, changes: Changes, ts: int) -> None:
+        apply(writer, changes, ts)
+        if b"bad" in changes.documents[0].body:
+            raise error
+
+    async def test(store: Store) -> None:
+        await store.mutate(insert("first"))
+        monkeypatch.setattr(SqliteWriter, "apply", failing)
+        calls = [store.mutate(insert(text)) for text in ("a", "bad", "b", "bad", "c")]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, True, False, True, False]
+        assert [row["text"] for row in await rows(store)] == ["first", "a", "b", "c"]
+
+    on_file(tmp_path / "x.db", test)
 
 
 def test_a_table_created_in_a_failed_batch_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,9 @@ def write_until_killed(path: Path, first: int, acknowledgements: int) -> dict[in
 
 async def contents(path: Path) -> tuple[list[dict[int, str]], int]:
     """The numbers and paddings of both tables, checked against each other way of finding them; the newest timestamp."""
-    store = Store(SqlitePersistence(path), Limits(read_documents=10**6, read_bytes=2**40, read_ranges=10**6), SystemClock())
+    store = Store(
+        SqlitePersistence(path), Limits(read_documents=10**6, read_bytes=2**40, read_ranges=10**6), SystemClock()
+    )
     await store.open()
     try:
         async with store.snapshot() as transaction:

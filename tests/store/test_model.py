@@ -3,16 +3,25 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,  # pyright: ignore[reportUnknownVariableType]  # hypothesis leaves it untyped
+)
+
 from pyconvex.clock import SystemClock
 from pyconvex.schema import define_schema, define_table
 from pyconvex.settings import Limits
@@ -31,7 +40,7 @@ MISSING = "missing"
 """In place of a field's value: the document does not have it."""
 scalars = st.sampled_from([MISSING, None, 0, 1, 2, "", "a", "b"])
 positions = st.integers(0, 30)
-INDEXES = {"by_id": (), "by_creation_time": (), "by_a": ("a",), "by_a_bc": ("a", "b.c")}
+INDEXES: dict[str, tuple[str, ...]] = {"by_id": (), "by_creation_time": (), "by_a": ("a",), "by_a_bc": ("a", "b.c")}
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Abandoned(Exception):
 
 def rank(value: Any) -> tuple[Any, ...]:
     """Order of the values used here: missing, null, numbers, texts."""
-    if value == MISSING and isinstance(value, str):
+    if value is MISSING:
         return (0,)
     if value is None:
         return (1,)
@@ -94,9 +103,9 @@ def field(document: Document, path: str) -> Any:
 
 def fields_of(a: Any, bc: Any) -> Document:
     fields: Document = {}
-    if a != MISSING:
+    if a is not MISSING:
         fields["a"] = a
-    if bc != MISSING:
+    if bc is not MISSING:
         fields["b"] = {"c": bc}
     return fields
 
@@ -148,7 +157,7 @@ def key_range(query: Query) -> tuple[bytes, bytes | None]:
 
 
 def part(value: Any) -> Any:
-    return undefined if value == MISSING and isinstance(value, str) else value
+    return undefined if value is MISSING else value
 
 
 async def run_program(transaction: Transaction, model: Model, program: list[Any]) -> None:
@@ -170,7 +179,7 @@ async def run_program(transaction: Transaction, model: Model, program: list[Any]
 
 
 @contextmanager
-def abandoned() -> Iterator[None]:
+def abandoned() -> Generator[None]:
     try:
         yield
     except Abandoned:
@@ -181,28 +190,29 @@ def abandoned() -> Iterator[None]:
 async def write(transaction: Transaction, model: Model, name: str, operands: list[Any]) -> None:
     if name == "insert":
         fields = fields_of(*operands)
-        id = await transaction.insert("things", fields)
-        stored = await transaction.get(decode_id(id))
+        key = await transaction.insert("things", fields)
+        stored = await transaction.get(decode_id(key))
         assert stored is not None
-        model[id] = {"_id": id, "_creationTime": stored["_creationTime"], **fields}
-        assert stored == model[id]
+        model[key] = {"_id": key, "_creationTime": stored["_creationTime"], **fields}
+        assert stored == model[key]
         return
     if not model:
         return
-    id = list(model)[operands[0] % len(model)]
+    position: int = operands[0]
+    key = list(model)[position % len(model)]
     if name == "delete":
-        await transaction.delete(decode_id(id))
-        del model[id]
+        await transaction.delete(decode_id(key))
+        del model[key]
         return
     fields = fields_of(*operands[1:])
-    system = {key: model[id][key] for key in ("_id", "_creationTime")}
+    system = {field: model[key][field] for field in ("_id", "_creationTime")}
     if name == "replace":
-        await transaction.replace(decode_id(id), fields)
-        model[id] = system | fields
+        await transaction.replace(decode_id(key), fields)
+        model[key] = system | fields
     else:
         removed = {"a", "b"} - fields.keys()
-        await transaction.patch(decode_id(id), fields | dict.fromkeys(removed, undefined))
-        model[id] = system | fields
+        await transaction.patch(decode_id(key), fields | dict.fromkeys(removed, undefined))
+        model[key] = system | fields
 
 
 async def check(transaction: Transaction, model: Model, query: Query) -> None:
@@ -216,7 +226,7 @@ async def check(transaction: Transaction, model: Model, query: Query) -> None:
 
 
 class StoreAgainstDict(RuleBasedStateMachine):
-    path: Callable[[Path], Path | None] = staticmethod(lambda folder: folder / "pyconvex.db")
+    on_file = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -229,7 +239,8 @@ class StoreAgainstDict(RuleBasedStateMachine):
         self.store = self.opened()
 
     def opened(self) -> Store:
-        store = Store(SqlitePersistence(self.path(self.folder)), Limits(), SystemClock())
+        path = self.folder / "pyconvex.db" if self.on_file else None
+        store = Store(SqlitePersistence(path), Limits(), SystemClock())
         self.loop.run_until_complete(store.open())
         things = define_table(v.any()).index("by_a", ["a"]).index("by_a_bc", ["a", "b.c"])
         self.loop.run_until_complete(store.activate(define_schema({"things": things})))
@@ -253,8 +264,8 @@ class StoreAgainstDict(RuleBasedStateMachine):
         after = deepcopy(self.model)
 
         async def all_at_once() -> None:
-            work = [lambda t, program=program: run_program(t, after, program) for program in programs]
-            await asyncio.gather(*map(self.store.mutate, work))
+            work = [partial(run_program, model=after, program=program) for program in programs]
+            await asyncio.gather(*[self.store.mutate(one) for one in work])
 
         self.loop.run_until_complete(all_at_once())
         self.model = after
@@ -276,7 +287,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
 
         self.loop.run_until_complete(read())
 
-    @precondition(lambda self: self.path(self.folder) is not None)
+    @precondition(lambda self: self.on_file)
     @rule()
     def restart(self) -> None:
         self.loop.run_until_complete(self.store.close())
@@ -293,13 +304,17 @@ class StoreAgainstDict(RuleBasedStateMachine):
 
 
 class TemporaryStoreAgainstDict(StoreAgainstDict):
-    path = staticmethod(lambda _folder: None)
+    on_file = False
 
 
 quick = settings(
-    max_examples=25, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=25,
+    stateful_step_count=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-TestFile = StoreAgainstDict.TestCase
-TestFile.settings = quick
-TestMemory = TemporaryStoreAgainstDict.TestCase
-TestMemory.settings = quick
+
+
+@pytest.mark.parametrize("machine", [StoreAgainstDict, TemporaryStoreAgainstDict])
+def test_the_store_behaves_as_a_dict_would(machine: type[StoreAgainstDict]) -> None:
+    run_state_machine_as_test(machine, settings=quick)

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from pyconvex.errors import StartFailed
 from pyconvex.store.sqlite import SqlitePersistence
 from pyconvex.store.sqlite_file import MIGRATIONS

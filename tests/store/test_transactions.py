@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+
 from pyconvex.errors import DeveloperError
 from pyconvex.schema import Schema, define_schema, define_table
 from pyconvex.settings import Limits
@@ -72,7 +73,7 @@ def test_tables_are_numbered_in_the_order_of_their_creation(open_store: OpenStor
     async def test(store: Store) -> None:
         async def work(transaction: Transaction) -> list[int]:
             ids = [await transaction.insert(name, {}) for name in ("first", "second", "first")]
-            return [decode_id(id).table for id in ids]
+            return [decode_id(made).table for made in ids]
 
         assert decode_id((await store.mutate(lambda t: t.insert("notes", {"author": "a"}))).value).table == 10001
         assert (await store.mutate(work)).value == [10002, 10003, 10002]
@@ -142,43 +143,42 @@ MISSING = DocumentId(10001, bytes(16))
 GONE = encode_id(MISSING)
 
 
-@pytest.mark.parametrize(
-    ("work", "text"),
-    [
-        (lambda t, note: t.patch(MISSING, {"author": "a"}), f"Update on nonexistent document ID {GONE}"),
-        (lambda t, note: t.replace(MISSING, {"author": "a"}), f"Replace on nonexistent document ID {GONE}"),
-        (lambda t, note: t.delete(MISSING), f"Delete on nonexistent document ID {GONE}"),
-        (lambda t, note: t.delete(DocumentId(77, bytes(16))), "Delete on nonexistent document ID "),
-        (lambda t, note: t.insert("notes", {"author": "a", "_id": GONE}), f"Provided document ID '{GONE}'"),
-        (lambda t, note: t.insert("notes", {"author": "a", "_creationTime": 1.5}), "Provided creation time 1.5"),
-        (lambda t, note: t.patch(note, {"_id": GONE}), f"doesn't match '_id' field '{GONE}'"),
-        (lambda t, note: t.replace(note, {"_creationTime": 1.0, "author": "a"}), "doesn't match '_creationTime' field"),
-        (
-            lambda t, note: t.insert("free", {"_x": 1}),
-            "Field '_x' starts with an underscore, which is only allowed for system fields like '_id'",
-        ),
-        (lambda t, note: t.patch(note, {"a b": 1}), "'a b' is not an identifier"),
-        (lambda t, note: t.insert("_nothing", {}), "System tables (prefixed with `_`) are read-only."),
-        (lambda t, note: t.insert("9lives", {}), "Invalid table name '9lives'"),
-        (
-            lambda t, note: t.insert("free", {"text": "x" * 2**20}),
-            "Value is too large (1.00 MiB > maximum size 1 MiB)",
-        ),
-        (lambda t, note: t.insert("free", {"deep": nested(16)}), "Document is too nested"),
-        (
-            lambda t, note: t.insert("notes", {"author": 5}),
-            'Failed to insert or update a document in table "notes" because it does not match the schema: '
-            "Value does not match validator.\nPath: .author",
-        ),
-        (
-            lambda t, note: t.patch(note, {"author": undefined}),
-            "does not match the schema: Object is missing the required field `author`.",
-        ),
-        (lambda t, note: t.replace(note, {"author": "a", "more": 1}), "Object contains extra field `more`"),
-    ],
-)
+WRONG_WRITES: list[tuple[Callable[[Transaction, DocumentId], Awaitable[object]], str]] = [
+    (lambda t, note: t.patch(MISSING, {"author": "a"}), f"Update on nonexistent document ID {GONE}"),
+    (lambda t, note: t.replace(MISSING, {"author": "a"}), f"Replace on nonexistent document ID {GONE}"),
+    (lambda t, note: t.delete(MISSING), f"Delete on nonexistent document ID {GONE}"),
+    (lambda t, note: t.delete(DocumentId(77, bytes(16))), "Delete on nonexistent document ID "),
+    (lambda t, note: t.insert("notes", {"author": "a", "_id": GONE}), f"Provided document ID '{GONE}'"),
+    (lambda t, note: t.insert("notes", {"author": "a", "_creationTime": 1.5}), "Provided creation time 1.5"),
+    (lambda t, note: t.patch(note, {"_id": GONE}), f"doesn't match '_id' field '{GONE}'"),
+    (lambda t, note: t.replace(note, {"_creationTime": 1.0, "author": "a"}), "doesn't match '_creationTime' field"),
+    (
+        lambda t, note: t.insert("free", {"_x": 1}),
+        "Field '_x' starts with an underscore, which is only allowed for system fields like '_id'",
+    ),
+    (lambda t, note: t.patch(note, {"a b": 1}), "'a b' is not an identifier"),
+    (lambda t, note: t.insert("_nothing", {}), "System tables (prefixed with `_`) are read-only."),
+    (lambda t, note: t.insert("9lives", {}), "Invalid table name '9lives'"),
+    (
+        lambda t, note: t.insert("free", {"text": "x" * 2**20}),
+        "Value is too large (1.00 MiB > maximum size 1 MiB)",
+    ),
+    (lambda t, note: t.insert("free", {"deep": nested(16)}), "Document is too nested"),
+    (
+        lambda t, note: t.insert("notes", {"author": 5}),
+        'in table "notes" because it does not match the schema: Value does not match validator.\nPath: .author',
+    ),
+    (
+        lambda t, note: t.patch(note, {"author": undefined}),
+        "does not match the schema: Object is missing the required field `author`.",
+    ),
+    (lambda t, note: t.replace(note, {"author": "a", "more": 1}), "Object contains extra field `more`"),
+]
+
+
+@pytest.mark.parametrize(("work", "text"), WRONG_WRITES)
 def test_a_wrong_write_says_what_is_wrong_and_writes_nothing(
-    open_store: OpenStore, work: Callable[[Transaction, DocumentId], Awaitable[None]], text: str
+    open_store: OpenStore, work: Callable[[Transaction, DocumentId], Awaitable[object]], text: str
 ) -> None:
     async def test(store: Store) -> None:
         note = decode_id((await store.mutate(lambda t: t.insert("notes", {"author": "a"}))).value)
@@ -287,6 +287,23 @@ def test_scans_show_own_writes_in_both_directions(open_store: OpenStore) -> None
     run(open_store, test)
 
 
+def test_a_document_written_again_and_again_between_scans(open_store: OpenStore) -> None:
+    async def test(store: Store) -> None:
+        async def work(transaction: Transaction) -> None:
+            note = decode_id(await transaction.insert("notes", {"author": "a", "body": "1"}))
+            assert await bodies(transaction) == ["1"]
+            await transaction.patch(note, {"body": "2"})
+            assert await bodies(transaction) == ["2"]
+            await transaction.patch(note, {"author": "b"})
+            assert await bodies(transaction) == ["2"]
+            await transaction.delete(note)
+            assert await bodies(transaction) == []
+
+        await store.mutate(work)
+
+    run(open_store, test)
+
+
 def test_long_scans_give_pauses_and_miss_nothing(open_store: OpenStore) -> None:
     async def test(store: Store) -> None:
         async def fill(transaction: Transaction) -> None:
@@ -314,7 +331,7 @@ def test_long_scans_give_pauses_and_miss_nothing(open_store: OpenStore) -> None:
 
 def test_a_failed_layer_leaves_its_parent_as_it_was(open_store: OpenStore) -> None:
     async def test(store: Store) -> None:
-        ids = [decode_id(id) for id in (await store.mutate(three_notes)).value]
+        ids = [decode_id(made) for made in (await store.mutate(three_notes)).value]
 
         async def work(transaction: Transaction) -> None:
             await transaction.patch(ids[0], {"body": "kept"})
@@ -356,41 +373,41 @@ def test_reads_of_a_failed_layer_stay_in_the_read_set(open_store: OpenStore) -> 
     run(open_store, test)
 
 
-@pytest.mark.parametrize(
-    ("limits", "work", "code", "text"),
-    [
-        (
-            Limits(read_documents=2),
-            lambda t: t.take(index(t)),
-            "TooManyDocumentsRead",
-            "Too many documents read in a single function execution (limit: 2). ",
-        ),
-        (
-            Limits(read_bytes=200),
-            lambda t: t.take(index(t)),
-            "TooManyBytesRead",
-            "Too many bytes read in a single function execution (limit: 200 bytes). ",
-        ),
-        (
-            Limits(read_ranges=2),
-            lambda t: repeated(lambda: t.get(MISSING)),
-            "TooManyReads",
-            "Too many reads in a single function execution (limit: 2). ",
-        ),
-        (
-            Limits(write_documents=3),
-            lambda t: repeated(lambda: t.insert("notes", {"author": "a"})),
-            "TooManyWrites",
-            "Too many writes in a single function execution (limit: 3)",
-        ),
-        (
-            Limits(write_bytes=2**20),
-            lambda t: repeated(lambda: t.insert("notes", {"author": "a" * 2**19})),
-            "TooManyBytesWritten",
-            "Too many bytes written in a single function execution (limit: 1 MiB)",
-        ),
-    ],
-)
+LIMITS: list[tuple[Limits, Work, str, str]] = [
+    (
+        Limits(read_documents=2),
+        lambda t: t.take(index(t)),
+        "TooManyDocumentsRead",
+        "Too many documents read in a single function execution (limit: 2). ",
+    ),
+    (
+        Limits(read_bytes=200),
+        lambda t: t.take(index(t)),
+        "TooManyBytesRead",
+        "Too many bytes read in a single function execution (limit: 200 bytes). ",
+    ),
+    (
+        Limits(read_ranges=2),
+        lambda t: repeated(lambda: t.get(MISSING)),
+        "TooManyReads",
+        "Too many reads in a single function execution (limit: 2). ",
+    ),
+    (
+        Limits(write_documents=3),
+        lambda t: repeated(lambda: t.insert("notes", {"author": "a"})),
+        "TooManyWrites",
+        "Too many writes in a single function execution (limit: 3)",
+    ),
+    (
+        Limits(write_bytes=2**20),
+        lambda t: repeated(lambda: t.insert("notes", {"author": "a" * 2**19})),
+        "TooManyBytesWritten",
+        "Too many bytes written in a single function execution (limit: 1 MiB)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("limits", "work", "code", "text"), LIMITS)
 def test_limits(open_store: OpenStore, limits: Limits, work: Work, code: str, text: str) -> None:
     async def test(store: Store) -> None:
         await store.mutate(three_notes)
@@ -398,6 +415,7 @@ def test_limits(open_store: OpenStore, limits: Limits, work: Work, code: str, te
             await store.mutate(work)
         assert caught.value.code == code
         assert str(caught.value).startswith(text)
+        assert text[-1] == " " or str(caught.value) == text
         async with store.snapshot() as transaction:
             assert len(await transaction.take(index(transaction), limit=2)) == 2 or code == "TooManyBytesRead"
 
@@ -447,21 +465,21 @@ def test_sizes_are_counted_in_the_units_of_convex(open_store: OpenStore) -> None
     run(open_store, test)
 
 
-@pytest.mark.parametrize(
-    ("read", "depends_on"),
-    [
-        (lambda t: t.take(index(t)), "abcdefg"),
-        (lambda t: t.take(index(t), limit=2), "abcd"),
-        (lambda t: t.take(index(t), limit=2, reverse=True), "defg"),
-        (lambda t: t.take(index(t), limit=9), "abcdefg"),
-        (lambda t: t.take(index(t), limit=0), ""),
-        (lambda t: t.take(index(t), start=encode_key(("c",)), stop=encode_key(("e",))), "cd"),
-        (lambda t: t.take(index(t), start=encode_key(("c",)), stop=encode_key(("d",))), "c"),
-        (lambda t: first_of(t.scan(index(t))), "ab"),
-        (lambda t: first_of(t.scan(index(t), reverse=True)), "fg"),
-        (lambda t: first_of(t.scan(index(t), start=encode_key(("g",)))), "g"),
-    ],
-)
+READS: list[tuple[Work, str]] = [
+    (lambda t: t.take(index(t)), "abcdefg"),
+    (lambda t: t.take(index(t), limit=2), "abcd"),
+    (lambda t: t.take(index(t), limit=2, reverse=True), "defg"),
+    (lambda t: t.take(index(t), limit=9), "abcdefg"),
+    (lambda t: t.take(index(t), limit=0), ""),
+    (lambda t: t.take(index(t), start=encode_key(("c",)), stop=encode_key(("e",))), "cd"),
+    (lambda t: t.take(index(t), start=encode_key(("c",)), stop=encode_key(("d",))), "c"),
+    (lambda t: first_of(t.scan(index(t))), "ab"),
+    (lambda t: first_of(t.scan(index(t), reverse=True)), "fg"),
+    (lambda t: first_of(t.scan(index(t), start=encode_key(("g",)))), "g"),
+]
+
+
+@pytest.mark.parametrize(("read", "depends_on"), READS)
 def test_a_transaction_depends_on_what_it_scanned(open_store: OpenStore, read: Work, depends_on: str) -> None:
     """With documents under b, d and f: would a document under a … g have changed what was read?"""
 

@@ -20,7 +20,6 @@ env = typer.Typer(
     help="Show and change what functions read with os.environ.",
     no_args_is_help=True,
     rich_markup_mode=None,
-    epilog="Example: pyconvex env set CLIENT_ORIGIN http://localhost:5173",
 )
 
 _BUILT_IN = ("CONVEX_CLOUD_URL", "CONVEX_SITE_URL")

@@ -9,7 +9,7 @@ import typer
 
 from pyconvex_cli import flags
 from pyconvex_cli.console import console
-from pyconvex_cli.deployment import Deployment, Remote, Unreachable, address_of, reach
+from pyconvex_cli.deployment import Deployment, Refused, Remote, Unreachable, address_of, reach
 
 if TYPE_CHECKING:
     from pyconvex.engine.logs import LogEntry
@@ -119,6 +119,11 @@ def _poll(remote: Remote | None, cursor: float, *, briefly: bool) -> tuple[list[
         answer = remote.get("/api/stream_function_logs", cursor=cursor)
     except TimeoutError:
         return [], cursor
+    except Refused as refused:
+        if refused.status < 500:
+            raise
+        # a server that stops answers so to whoever is waiting
+        raise Unreachable("Unreachable", refused.message) from None
     return answer["entries"], answer["newCursor"]
 
 

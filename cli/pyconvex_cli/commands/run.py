@@ -45,7 +45,7 @@ def run(
         console.say(paint("muted", harmless(line)))
     if answer["status"] != "success":
         message = harmless(answer["errorMessage"]).removeprefix("Uncaught ").rstrip()
-        raise PyconvexError("FunctionFailed", f"{call['path']} failed: {_without_request_id(message)}", hint=available)
+        raise PyconvexError("FunctionFailed", f"{call['path']} failed: {_for_people(message)}", hint=available)
     if answer["value"] is not None:
         console.data(json.dumps(answer["value"], indent=2, ensure_ascii=False))
 
@@ -88,5 +88,6 @@ def _available(deployment: Deployment, answer: dict[str, Any]) -> str | None:
     return f"there are {', '.join(sorted(paths))}" if paths else "there are no functions yet"
 
 
-def _without_request_id(message: str) -> str:
-    return re.sub(r"^\[Request ID: \w+\] Server Error\n?(Uncaught )?", "", message)
+def _for_people(message: str) -> str:
+    """As a person in the project reads it: without the request id, and with places from here."""
+    return re.sub(r"^\[Request ID: \w+\] Server Error\n?(Uncaught )?", "", message).replace(" (../", " (")

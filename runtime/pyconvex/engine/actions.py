@@ -48,7 +48,8 @@ async def execute(execution: Execution, function: Function, given: object) -> tu
     try:
         value, ts = await _dispatch(execution, function, given)
     except Exception as error:
-        report(execution, error=describe(error, execution.registry).text)
+        failure = describe(error, execution.registry)
+        report(execution, error=failure.text, hint=failure.hint)
         if is_users(error, execution):
             raise
         raise RequestRefused(500, "InternalServerError", SYSTEM_ERROR) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator
-from types import CodeType
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -66,27 +66,31 @@ class TurnTaking(Answer[T]):
 class Pending(Answer[T]):
     """An answer that its function has to account for when it ends: of a write, of a nested call, of a failed read.
 
-    `future` is there while the call still runs. `name` is what was called, such as `ctx.db.insert`.
+    `name` is what was called, such as `ctx.db.insert`, in the line that `caller` was at. `future` is there while the
+    call still runs; `turn` is a turn for everybody else, to be waited for.
     """
 
-    __slots__ = ("_code", "_line", "_turn", "awaited", "future", "name")
+    __slots__ = ("_code", "_turn", "awaited", "future", "line", "name")
 
     def __init__(
         self,
         name: str,
-        caller: tuple[CodeType, int],
-        *,
+        caller: FrameType,
         value: T | None = None,
         error: BaseException | None = None,
         future: asyncio.Future[T] | None = None,
         turn: Awaitable[None] | None = None,
     ) -> None:
-        super().__init__(value, error)
+        # Without super().__init__(): every write makes one of these.
+        self._value = value
+        self._error = error
+        self._steps = None
         self._turn = turn
+        self._code = caller.f_code
         self.name = name
+        self.line = caller.f_lineno
         self.future = future
         self.awaited = False
-        self._code, self._line = caller
 
     @property
     def failed(self) -> bool:
@@ -96,10 +100,6 @@ class Pending(Answer[T]):
     @property
     def file(self) -> str:
         return self._code.co_filename
-
-    @property
-    def line(self) -> int:
-        return self._line
 
     def __await__(self) -> Generator[Any, Any, T]:
         self.awaited = True

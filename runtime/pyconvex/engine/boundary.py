@@ -82,6 +82,7 @@ def accept_result(execution: Execution, function: Function, returned: object, ta
     is no value.
     """
     if returned is None and function.returns is None:
+        execution.result_bytes = 1
         return None
     if isinstance(returned, OrderedQuery):
         raise BareError(

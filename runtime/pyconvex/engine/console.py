@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 import logging
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final, TextIO
 
@@ -88,7 +88,24 @@ class FunctionHandler(logging.Handler):
 
 @contextmanager
 def captured() -> Generator[None]:
-    """While inside the `with`, functions of this process write into their logs. Meant for the life of a deployment."""
+    """While inside the `with`, functions of this process write into their logs. Meant for the life of a deployment.
+
+    Several deployments of one process share the capture, which ends with the last of them.
+    """
+    _captures.append(_capture() if not _captures else _captures[0])
+    try:
+        yield
+    finally:
+        restore = _captures.pop()
+        if not _captures:
+            restore()
+
+
+_captures: list[Callable[[], None]] = []
+
+
+def _capture() -> Callable[[], None]:
+    """Puts the streams and the handler in place; what it answers gives back what was there."""
     out, err, root = sys.stdout, sys.stderr, logging.getLogger()
     streams = FunctionStream(out, Level.LOG), FunctionStream(err, Level.ERROR)
     handler, level = FunctionHandler(), root.level
@@ -96,9 +113,8 @@ def captured() -> Generator[None]:
     root.addHandler(handler)
     if level == logging.WARNING:  # nobody chose one: then `logging.info` in a function is heard
         root.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         root.removeHandler(handler)
         if root.level == logging.DEBUG and level == logging.WARNING:
             root.setLevel(level)
@@ -106,3 +122,5 @@ def captured() -> Generator[None]:
             sys.stdout = out
         if sys.stderr is streams[1]:
             sys.stderr = err
+
+    return restore

@@ -62,6 +62,7 @@ class Execution:
         "ended",
         "id",
         "identifier",
+        "is_transaction",
         "kind",
         "lines",
         "parent_id",
@@ -95,6 +96,7 @@ class Execution:
         self.call = call
         self.caller = call.caller if caller is None else caller
         self.kind = kind
+        self.is_transaction = kind is Kind.QUERY or kind is Kind.MUTATION
         self.identifier = identifier
         self.udf_path: str | None = None
         """The path of a function called within a transaction; it marks the lines that such a function writes."""
@@ -129,11 +131,6 @@ class Execution:
         self.variables_read: set[str] = set()
         self.time_read = False
         self._random: Random | None = None
-
-    @property
-    def is_transaction(self) -> bool:
-        """Whether this is a query or mutation, not an action."""
-        return self.kind is Kind.QUERY or self.kind is Kind.MUTATION
 
     @property
     def random(self) -> Random:

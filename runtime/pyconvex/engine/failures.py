@@ -45,6 +45,8 @@ class Failure:
     """`Uncaught ValueError: boom`, without the frames."""
     data: Value | Undefined = undefined
     frames: tuple[Frame, ...] = ()
+    hint: str | None = None
+    """How to fix it, where pyconvex knows; for developers, never on the wire."""
 
     @property
     def text(self) -> str:
@@ -73,6 +75,7 @@ def describe(error: BaseException, registry: Registry) -> Failure:
         message=message.decode("utf-8", "ignore"),
         data=error.data if isinstance(error, ConvexError) else undefined,
         frames=user_frames(error, registry.root),
+        hint=error.hint if isinstance(error, PyconvexError) else None,
     )
 
 
@@ -90,7 +93,7 @@ def user_frames(error: BaseException, root: Path) -> tuple[Frame, ...]:
 def user_file(file: str, root: str) -> str | None:
     """`file` relative to the project folder `root`; None for what is not the user's: pyconvex, Python, packages."""
     path = Path(file)
-    if not path.is_relative_to(root) or is_library(file):
+    if not path.is_relative_to(root) or "site-packages" in path.parts or is_library(file):
         return None
     return path.relative_to(root).as_posix()
 

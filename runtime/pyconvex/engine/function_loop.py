@@ -12,11 +12,12 @@ import contextvars
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any, NoReturn, TypeVar, cast
 
 from . import foreign
 from .guard import NotInQueriesOrMutations
-from .level import Level, close_coroutine, current_level, error_of, hand_over
+from .level import Level, close_coroutine, current_level, error_of, hand_over, keep_if_open
 from .time_limit import FunctionTimeout, TimeLimit, TimeLimitExceeded, trusted
 
 __all__ = ["FunctionLoop", "current_function_loop", "trusted"]
@@ -50,6 +51,7 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         self._outstanding: dict[asyncio.Future[Any], bool] = {}
         """Calls of the real loop, by whether they write. One leaves when its result is delivered, not when it is
         done, which is a turn earlier: in between the call would look idle with nothing outstanding."""
+        self._leftovers: list[asyncio.Future[Any]] = []
         self._real: asyncio.AbstractEventLoop
         self._wake: asyncio.Future[None] | None = None
         self._finished = False
@@ -83,6 +85,8 @@ class FunctionLoop(asyncio.AbstractEventLoop):
                 raise self._timeout(ending) from ending
             raise
         finally:
+            if self._leftovers:
+                self._close_leftovers()
             # Else every call would be a cycle for the garbage collector.
             root.futures.clear()
             del root.main
@@ -171,10 +175,14 @@ class FunctionLoop(asyncio.AbstractEventLoop):
                 except (SystemExit, KeyboardInterrupt) as exit_:
                     level.exit = exit_
                 if not level.ended and (level.main.done() or level.exit is not None):
-                    if level.end():
-                        self._cancel(level)  # all else stops at once; after a success, what it forgot runs on
+                    self._end(level)
             elif self._outstanding or not self._close(level):
                 return
+
+    def _end(self, level: Level) -> None:
+        """The function itself is over. After a failure all else stops at once; what a success forgot runs on."""
+        if level.end():
+            self._cancel(level)
 
     def _close(self, level: Level) -> bool:
         """Leave a level in which nothing can go on; whether there is more to drain."""
@@ -184,8 +192,7 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         if pending and not level.swept:
             self._cancel(level)
             return True
-        for future in pending:
-            close_coroutine(future)
+        self._leftovers += pending
         if level.outer is None:
             self._finished = True
             return False
@@ -235,14 +242,11 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         return FunctionTimeout(self.limit.seconds).with_traceback(hit.__traceback__)
 
     async def _abandon(self) -> None:
-        """Cancel everything and let `finally` blocks run here, where they are watched, rather than when freed.
-
-        A task that swallows its cancellation is closed, never waited for.
-        """
-        for work in (self._last_words, self._close_coroutines):
-            with suppress(TimeLimitExceeded):
-                self._pump(TimeLimit(LAST_WORDS_SECONDS), work)
+        """Cancel everything and let `finally` blocks run here, where they are watched, rather than when freed."""
+        with suppress(TimeLimitExceeded):
+            self._pump(TimeLimit(LAST_WORDS_SECONDS), self._last_words)
         for level in self._levels():
+            self._leftovers += level.pending()
             level.forget_failures()
         self._cancel_reads()
         try:
@@ -260,10 +264,13 @@ class FunctionLoop(asyncio.AbstractEventLoop):
             with suppress(SystemExit, KeyboardInterrupt):
                 _run(level.ready.popleft())
 
-    def _close_coroutines(self) -> None:
-        for level in self._levels():
-            for future in level.pending():
-                close_coroutine(future)
+    def _close_leftovers(self) -> None:
+        """End what has swallowed its cancellation: it is never waited for, and freed it would run on unwatched."""
+        for future in self._leftovers:
+            with suppress(TimeLimitExceeded):
+                self._pump(TimeLimit(LAST_WORDS_SECONDS), partial(close_coroutine, future))
+            keep_if_open(future)
+        self._leftovers.clear()
 
     def _levels(self) -> list[Level]:
         """The levels that are open, innermost first."""

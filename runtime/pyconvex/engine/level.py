@@ -3,14 +3,21 @@
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AbstractContextManager, suppress
+from time import perf_counter
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from . import foreign
-from .time_limit import trusted
+from .time_limit import TimeLimitExceeded, trusted
 
 T = TypeVar("T")
+
+CLOSING_SECONDS = 0.3
+"""How long to try to end a coroutine that swallows everything."""
+
+_unclosable: list[Coroutine[Any, Any, Any]] = []
 
 
 class Level:
@@ -142,8 +149,28 @@ def hand_over(call: "asyncio.Future[T]", twin: "asyncio.Future[T]", level: Level
 
 
 def close_coroutine(future: "asyncio.Future[Any]") -> None:
-    """End a task that has swallowed its cancellation, so that nothing of it is left to run when it is freed."""
+    """End a task that has swallowed its cancellation, under the caller's time limit.
+
+    Python's own way, GeneratorExit, is swallowed by `except:` as well; this exception is not, and what
+    swallows even this meets the limit's hail.
+    """
+    until = perf_counter() + CLOSING_SECONDS
+    coroutine = _open_coroutine(future)
+    while coroutine is not None and perf_counter() < until:
+        with suppress(BaseException):
+            coroutine.throw(TimeLimitExceeded)
+        coroutine = _open_coroutine(future)
+
+
+def keep_if_open(future: "asyncio.Future[Any]") -> None:
+    """Keep what could not be closed for as long as the process lives: freeing it would run it, with no limit."""
+    coroutine = _open_coroutine(future)
+    if coroutine is not None:
+        _unclosable.append(coroutine)
     if isinstance(future, asyncio.Task):
         future._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]  # as asyncio itself does
-        with suppress(BaseException):
-            future.get_coro().close()
+
+
+def _open_coroutine(future: "asyncio.Future[Any]") -> Coroutine[Any, Any, Any] | None:
+    coroutine = future.get_coro() if isinstance(future, asyncio.Task) else None
+    return coroutine if isinstance(coroutine, CoroutineType) and coroutine.cr_frame else None

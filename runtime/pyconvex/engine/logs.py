@@ -138,6 +138,8 @@ class Completion(Struct, rename="camel", tag="Completion", tag_field="kind", kw_
     """The HTTP status of an HTTP action, None when nothing was answered."""
     request: str | None = None
     """`GET /getAuthorMessages/123`: method and path as they came; `identifier` has the route."""
+    hint: str | None = None
+    """How to fix `error`, where pyconvex knows."""
     note: str | None = None
     """What is worth saying beside the row: `no route; nearest is POST /sendMessage (http.py:9)`."""
 

@@ -15,11 +15,12 @@ def report(
     execution: Execution,
     *,
     error: str | None = None,
+    hint: str | None = None,
     status: int | None = None,
     request: str | None = None,
     note: str | None = None,
 ) -> None:
-    """Publishes how `execution` ended. `status`, `request` and `note` are those of an HTTP action."""
+    """Publishes how `execution` ended: with `error`, or well. `status`, `request` and `note` are an HTTP action's."""
     services = execution.services
     lines = execution.lines
     lines.flush()
@@ -43,6 +44,7 @@ def report(
             return_bytes=execution.result_bytes,
             status=status,
             request=request,
+            hint=hint,
             note=note,
         )
     )

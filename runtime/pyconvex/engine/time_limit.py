@@ -9,6 +9,7 @@ swallows what is raised in `__del__`), so the loop and every `ctx` call look at 
 """
 
 import atexit
+import inspect
 import logging
 import os
 import signal
@@ -32,14 +33,14 @@ REFIRE_SECONDS = 0.02
 """A call that swallowed its interrupt gets the next one after this long."""
 
 HAIL_SECONDS = 50e-6
-"""From then on they come this close, until one falls between two rounds of `while True: with suppress(BaseException)`."""
+"""From then on they come this close, until one falls between two rounds of what swallows them."""
 
 _DELICATE = frozenset(
     (
         logging.__file__,
         threading.__file__,
         weakref.__file__,
-        WeakSet.__init__.__code__.co_filename,
+        inspect.getfile(WeakSet[object]().__class__),
         "<frozen importlib._bootstrap>",
     )
 )
@@ -227,6 +228,13 @@ class _Alarm:
         self.at = now + delay
         return True
 
+    def hail(self) -> None:
+        """Ring very soon and very often, at irregular distances."""
+        now = perf_counter()
+        soon = now % HAIL_SECONDS  # the last digits of the clock are chance enough
+        signal.setitimer(signal.ITIMER_REAL, max(soon, _SHORTEST_ALARM_SECONDS), HAIL_SECONDS)
+        self.at = now + soon
+
     def stop(self) -> None:
         """Ring no more. Needed before `os.exec*` and at exit, where the signal would kill the process."""
         if self.at:
@@ -281,7 +289,7 @@ def _expires(frame: FrameType | None) -> bool:
         alarm.at = now + REFIRE_SECONDS
         return False
     if swallowed or delicate:
-        alarm.set(now + HAIL_SECONDS)
+        alarm.hail()
     else:
         alarm.at = now + REFIRE_SECONDS
     return not delicate

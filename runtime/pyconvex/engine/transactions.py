@@ -9,7 +9,7 @@ import asyncio
 import sys
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from types import CodeType
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyconvex.engine.answers import Answer, Pending, TurnTaking
@@ -115,7 +115,7 @@ class Run:
 
     def read(self, name: str, work: Coroutine[Any, Any, T]) -> Answer[T]:
         """Does `work` now. `name` is what the user called, and the user is two frames up."""
-        self._check(work)
+        self._check_alive(work)
         try:
             with trusted():
                 waiting = work.send(None)
@@ -124,27 +124,24 @@ class Run:
             return Answer(stop.value) if turn is None else TurnTaking(stop.value, turn)
         except Exception as error:
             return self._pend(Pending(name, _caller(), error=error))
-        rest = self.loop.create_task(self._carry_on(work, waiting, write=False))
-        return self._pend(Pending(name, _caller(), future=rest))
+        return self._pend(Pending(name, _caller(), future=self._rest(work, waiting, write=False)))
 
     def write(self, name: str, work: Coroutine[Any, Any, T]) -> Answer[T]:
         """As `read`, for what must not be forgotten."""
-        self._check(work)
+        self._check_alive(work)
         try:
             with trusted():
                 waiting = work.send(None)
         except StopIteration as stop:
-            return self._pend(Pending(name, _caller(), value=stop.value, turn=self.loop.turn()))
+            return self._pend(Pending(name, _caller(), stop.value, turn=self.loop.turn()))
         except Exception as error:
             return self._pend(Pending(name, _caller(), error=error))
-        rest = self.loop.create_task(self._carry_on(work, waiting, write=True))
-        return self._pend(Pending(name, _caller(), future=rest))
+        return self._pend(Pending(name, _caller(), future=self._rest(work, waiting, write=True)))
 
     def call(
         self, name: str, kind: Kind, fn: object, positional: Sequence[Any], arguments: dict[str, Any]
     ) -> Answer[Any]:
         """Runs another function inside this transaction, to its end before anything else here goes on."""
-        self.loop.limit.check()
         self._check_alive()
         try:
             refuse_positional(positional)
@@ -174,16 +171,10 @@ class Run:
             yield
         self.execution.after_commit += child.execution.after_commit
 
-    def _check(self, work: Coroutine[Any, Any, Any]) -> None:
-        try:
-            self.loop.limit.check()
-            self._check_alive()
-        except BaseException:
-            work.close()
-            raise
-
-    def _check_alive(self) -> None:
+    def _check_alive(self, work: Coroutine[Any, Any, Any] | None = None) -> None:
         if self.execution.root.ended:
+            if work is not None:
+                work.close()
             raise DeveloperError(
                 "FunctionEnded",
                 f"`ctx` of {self.execution.identifier} was used after the function had ended.",
@@ -194,8 +185,13 @@ class Run:
         self.execution.pending.append(pending)
         return pending
 
-    async def _carry_on(self, work: Coroutine[Any, Any, T], waiting: asyncio.Future[Any] | None, *, write: bool) -> T:
+    def _rest(
+        self, work: Coroutine[Any, Any, T], waiting: asyncio.Future[Any] | None, *, write: bool
+    ) -> asyncio.Future[T]:
         """The rest of a call whose first step ended in a wait: for a store that answers later, or for a turn."""
+        return self.loop.create_task(self._carry_on(work, waiting, write=write))
+
+    async def _carry_on(self, work: Coroutine[Any, Any, T], waiting: asyncio.Future[Any] | None, *, write: bool) -> T:
         try:
             while True:
                 await self._settled(waiting, write)
@@ -247,7 +243,6 @@ def check_depth(execution: Execution) -> None:
         )
 
 
-def _caller() -> tuple[CodeType, int]:
+def _caller() -> FrameType:
     """Where the user called the method of `ctx` that called the method of `Run` that called this."""
-    frame = sys._getframe(3)  # pyright: ignore[reportPrivateUsage] - inspect.currentframe() would cost another call per step
-    return frame.f_code, frame.f_lineno
+    return sys._getframe(3)  # pyright: ignore[reportPrivateUsage] - one call instead of one per frame

@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, ParamSpec, TypeVar
 
-from ..clock import Clock, SystemClock
-from ..errors import PyconvexError, Remedy, StartFailed
+from pyconvex.clock import Clock, SystemClock
+from pyconvex.errors import PyconvexError, Remedy, StartFailed
+
 from .storage import FileMissing, StoredFile
 
 P = ParamSpec("P")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..errors import PyconvexError
+from pyconvex.errors import PyconvexError
 
 
 class FileMissing(PyconvexError):

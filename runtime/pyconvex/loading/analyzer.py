@@ -94,6 +94,8 @@ def _examine(path: str, contents: Mapping[str, Any], source: Source, project: Pr
         first = spellings.setdefault(snake(name), (name, place))
         if first[0] != name:
             problems.append(_same_function_twice(first, (name, place)))
+        if not name.isascii():
+            problems.append(_illegal_name(name, place))
         names.append(f"{path}:{name}")
         if registered.kind is not Kind.HTTP_ACTION:
             validators = [_resolved(read, project, place, problems) for read in _validators(registered)]
@@ -116,7 +118,7 @@ def _own_functions(
     """The registered functions that the module defines. What it imports belongs to others, unless `__all__` has it."""
     exported = contents.get("__all__", ())
     for name, value in contents.items():
-        if not isinstance(value, RegisteredFunction):
+        if not issubclass(type(value), RegisteredFunction):  # isinstance would wake lazy objects
             continue
         is_foreign = name in source.imported or (
             source.starred and name not in source.assigned and value.place.file != source.path
@@ -148,4 +150,13 @@ def _same_function_twice(first: tuple[str, Place], second: tuple[str, Place]) ->
         place=second[1],
         hint="rename one of them: clients may call either spelling",
         also=(first[1],),
+    )
+
+
+def _illegal_name(name: str, place: Place) -> Problem:
+    return Problem(
+        "IllegalFunctionName",
+        f"`{name}` cannot be called by clients: names of functions are made of ASCII letters, digits and `_`",
+        place=place,
+        hint="rename it",
     )

@@ -6,6 +6,7 @@ does return. Either way the caller learns which line was running.
 """
 
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -18,8 +19,8 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 _GRACE_SECONDS = 0.1
-_LIBRARY = f"{Path(threading.__file__).parent}/"
-_STARTERS = (f"{_LIBRARY}threading.py", f"{_LIBRARY}concurrent/", f"{_LIBRARY}asyncio/", f"{_LIBRARY}multiprocessing/")
+_LIBRARY = Path(threading.__file__).parent
+_STARTERS = tuple(str(_LIBRARY / name) for name in ("threading.py", "concurrent", "asyncio", "multiprocessing"))
 
 
 class LoadInterrupted(BaseException):
@@ -124,7 +125,7 @@ def no_threads_from(folder: str) -> Generator[None]:
     """
     ident = threading.get_ident()
     with _guards_lock:
-        _guards[ident] = f"{folder}/"
+        _guards[ident] = folder + os.sep
         threading.Thread.start = _start
     try:
         yield

@@ -22,7 +22,7 @@ from pyconvex.loading.frames import Project
 from pyconvex.loading.generated import SERVER_NAMES
 from pyconvex.loading.source import Source
 from pyconvex.loading.syntax import syntax_problem
-from pyconvex.loading.version import ModuleFailed, Version
+from pyconvex.loading.version import Version
 from pyconvex.schema import define_schema
 
 _PACKAGES = {
@@ -47,6 +47,7 @@ _PACKAGES = {
 
 _DOORS = ("pyconvex.server", "pyconvex.values")
 _OTHER_PLACES = 3
+_HERE = str(Path(__file__).parent)
 
 
 class Explainer:
@@ -58,10 +59,8 @@ class Explainer:
         self._texts: dict[str, str] = {}
         self._private = re.compile(rf"\b{version.package}\b\.?")
 
-    def explain(self, source: Source, error: BaseException) -> Problem | None:
-        """The problem behind `error`, raised while `source` was run; None when it is reported with another module."""
-        if isinstance(error, ModuleFailed):
-            return None
+    def explain(self, source: Source, error: BaseException) -> Problem:
+        """The problem behind `error`, which was raised while `source` was run."""
         places = self._project.places(error.__traceback__, self._text_of) or [Place(source.file, 1)]
         match error:
             case SyntaxError():
@@ -200,7 +199,7 @@ class Explainer:
         )
 
     def _raised(self, error: BaseException, places: list[Place], source: Source) -> Problem:
-        text = self._readable(str(error))
+        text = self._readable(_text(error))
         match error:
             case ThreadAtImport():
                 return _problem(
@@ -261,7 +260,7 @@ class Explainer:
         for factory in (http_router, define_schema):
             if thing is factory:
                 hint = f"call it: `{factory.__name__}(...)`" if factory is define_schema else "call it: `http_router()`"
-        close = _closest(name, [known for known in dir(thing) if not known.startswith("_")])
+        close = _closest(name, [known for known in _attributes(thing) if not known.startswith("_")])
         hint = hint or (f"did you mean `{close}`?" if close else None)
         return _problem("AttributeError", f"AttributeError: {text}", places, hint, error=error)
 
@@ -301,6 +300,13 @@ def _problem(
     """`places` are the user's frames, outermost first; the innermost is where it happened."""
     others = [place for place in reversed(places[:-1]) if place != places[-1]][:_OTHER_PLACES]
     return Problem(code, message, places[-1], hint, tuple(others), remedy, _trace(error))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # a user's exception may fail even at that
+        return f"(its text raises {type(second).__name__})"
 
 
 def _trace(error: BaseException) -> str:
@@ -358,7 +364,7 @@ def _importing_library(trace: TracebackType | None, project: Project) -> str | N
     innermost = None
     while trace is not None:
         code = trace.tb_frame.f_code
-        if not code.co_filename.startswith("<frozen") and "/pyconvex/loading/" not in code.co_filename:
+        if not code.co_filename.startswith("<frozen") and not code.co_filename.startswith(_HERE):
             innermost = trace.tb_frame
         trace = trace.tb_next
     if innermost is None or project.holds(innermost.f_code.co_filename):
@@ -377,6 +383,13 @@ def _wanted_name(error: ImportError, text: str) -> str | None:
 def _closest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     matches = difflib.get_close_matches(name, list(known), 1, cutoff)
     return matches[0] if matches else None
+
+
+def _attributes(thing: object) -> list[str]:
+    try:
+        return dir(thing)
+    except Exception:
+        return []
 
 
 def _public(door: str) -> Iterable[str]:

@@ -1,13 +1,15 @@
 """Which frames of a traceback are the user's, and where exactly they stand."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from types import CodeType, TracebackType
 
 from pyconvex.errors import Place
 
-_INSTALLED = ("/site-packages/", "/dist-packages/", "/.venv/", "/venv/")
+_INSTALLED = frozenset(("site-packages", "dist-packages", ".venv", "venv"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +25,20 @@ class Project:
 
     @property
     def name(self) -> str:
-        return self.folder[len(self.root) + 1 :]
+        return self.relative(self.folder)
 
     @property
     def package(self) -> str:
-        return self.folder.rpartition("/")[2]
+        return Path(self.folder).name
 
     def holds(self, file: str) -> bool:
-        if not file.startswith(f"{self.root}/"):
-            return False
-        below = file[len(self.root) :]
-        return not any(part in below for part in _INSTALLED)
+        below = self.root + os.sep
+        return file.startswith(below) and _INSTALLED.isdisjoint(Path(file[len(below) :]).parts)
 
     def relative(self, file: str) -> str:
         """`file` as messages show it: `convex/messages.py`."""
-        return file[len(self.root) + 1 :] if file.startswith(f"{self.root}/") else file
+        below = self.root + os.sep
+        return file[len(below) :].replace(os.sep, "/") if file.startswith(below) else file
 
     def place(self, place: Place | None) -> Place | None:
         return place and Place(self.relative(place.file), place.line, place.column)

@@ -110,18 +110,11 @@ class Loader:
 
     def _load(self, attempt: "_Attempt") -> Loaded:
         version = attempt.version = self._version(attempt)
-        explainer = Explainer(version, self._project)
-
-        def failed(source: Source, error: BaseException) -> None:
-            problem = explainer.explain(source, error)
-            if problem is not None:
-                attempt.problems.append(problem)
-
-        version.on_failure = failed
+        version.explain = Explainer(version, self._project).explain
         with no_threads_from(self._project.folder):
             self._run_schema(attempt, version)
             self._run_modules(attempt, version)
-        version.on_failure = None
+        version.explain = None
         analysis = self._analyse(attempt, version)
         router = self._router(attempt, version)
         if attempt.problems:
@@ -159,7 +152,7 @@ class Loader:
         if source is None:
             attempt.schema = EMPTY_SCHEMA
             return
-        module = _try_load(version, "schema")
+        module = attempt.module("schema")
         schema, problems = (None, []) if module is None else schema_of(module, source)
         if schema is None:
             attempt.problems += problems
@@ -174,7 +167,7 @@ class Loader:
         if "http" in attempt.scan.sources:
             modules.append("http")
         for path in modules:
-            _try_load(version, path)
+            attempt.module(path)
 
     def _analyse(self, attempt: "_Attempt", version: Version) -> Analysis:
         analysis = Analysis()
@@ -289,6 +282,16 @@ class _Attempt:
     version: Version | None = None
     schema: Schema | None = None
 
+    def module(self, path: str) -> ModuleType | None:
+        """The module of this path, run now; None when it fails, which is a problem then."""
+        assert self.version is not None, "modules are run in a version"
+        try:
+            return self.version.load(self.version.full_name(path))
+        except ModuleFailed as failed:
+            if failed.problem is not None:
+                self.problems.append(failed.problem)
+            return None
+
     def settled_schema(self) -> Schema:
         """The schema, once `schema.py` has run.
 
@@ -352,13 +355,6 @@ def _without_collection() -> Generator[None]:
 
 def _as_tuple(limit: object) -> tuple[type[BaseException], ...]:
     return cast("tuple[type[BaseException], ...]", limit if isinstance(limit, tuple) else (limit,))
-
-
-def _try_load(version: Version, path: str) -> ModuleType | None:
-    try:
-        return version.load(version.full_name(path))
-    except ModuleFailed:
-        return None  # `on_failure` knows why
 
 
 def _name_applications(router: HttpRouter, http: ModuleType | None, handlers: dict[int, str]) -> None:

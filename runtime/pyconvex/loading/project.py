@@ -1,6 +1,7 @@
 """The modules beside the functions folder: ordinary modules that only the project's own code finds."""
 
 import builtins
+import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -50,8 +51,8 @@ class ProjectModules(MetaPathFinder):
         """Whether the root has a file or folder that an import of this top-level name may mean."""
         if top in sys.stdlib_module_names or top == self._folder_name:
             return False
-        path = f"{self.root}/{top}"
-        return Path(f"{path}.py").is_file() or Path(path).is_dir()
+        path = Path(self.root, top)
+        return path.with_name(f"{top}.py").is_file() or path.is_dir()
 
     def _import_own(
         self,
@@ -141,8 +142,8 @@ class Outside:
     """The project's files outside its functions folder that this process has imported."""
 
     def __init__(self, root: str, folder: str) -> None:
-        self._root = f"{root}/"
-        self._folder = f"{folder}/"
+        self._root = root + os.sep
+        self._folder = folder + os.sep
         self._seen: set[str] = set()
         self._files: frozenset[Path] = frozenset()
 

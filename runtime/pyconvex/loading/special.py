@@ -98,7 +98,7 @@ def _default_of(module: ModuleType, source: Source, special: _Special[T]) -> tup
 
 
 def _without_default(contents: Mapping[str, Any], source: Source, special: _Special[Any]) -> Problem:
-    found = [name for name, value in contents.items() if isinstance(value, special.kind)]
+    found = [name for name, value in contents.items() if _is(value, special.kind)]
     code = f"{special.code}WithoutDefault"
     if not found:
         uncalled = next((name for name, value in contents.items() if _is_uncalled(name, value, special)), None)
@@ -118,6 +118,10 @@ def _without_default(contents: Mapping[str, Any], source: Source, special: _Spec
         message = f"`{source.file}` makes {special.noun} but does not export it"
         hint = f"add `default = {found[0]}` as the last line"
     return Problem(code, message, place=places[0], hint=hint, also=tuple(places[1:]))
+
+
+def _is(value: object, kind: type[Any]) -> bool:
+    return issubclass(type(value), kind)  # isinstance would wake lazy objects
 
 
 def _is_uncalled(name: str, value: object, special: _Special[Any]) -> bool:
@@ -147,7 +151,7 @@ def _wrong_default(
 
 
 def _hint_for(default: object, contents: Mapping[str, Any], special: _Special[Any]) -> str:
-    found = next((name for name, value in contents.items() if isinstance(value, special.kind)), None)
+    found = next((name for name, value in contents.items() if _is(value, special.kind)), None)
     if special is _HTTP and (app := _application(default)):
         name = next((name for name, value in contents.items() if value is default and name != "default"), "app")
         mounted = name if app == "ASGI" else f"WsgiToAsgi({name})"

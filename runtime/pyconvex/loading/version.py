@@ -8,9 +8,11 @@ from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from itertools import count
+from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from pyconvex.errors import Problem
 from pyconvex.loading.deadline import LoadInterrupted
 from pyconvex.loading.folder import GENERATED, FolderScan
 from pyconvex.loading.project import PRIVATE, ProjectModules
@@ -20,7 +22,11 @@ _NUMBERS = count(1)
 
 
 class ModuleFailed(ImportError):
-    """Importing a module of this version failed, and why is known already."""
+    """A module of this version cannot be imported. `problem` says why; None when that is told elsewhere."""
+
+    def __init__(self, name: str, problem: Problem | None) -> None:
+        super().__init__(f"{name} cannot be imported", name=name)
+        self.problem = problem
 
 
 class Version:
@@ -46,8 +52,8 @@ class Version:
         self.modules: dict[str, ModuleType] = {}
         self.imports: set[tuple[str, str]] = set()
         """Who imported whom while the version was loaded, by full names."""
-        self.on_failure: Callable[[Source, BaseException], None] | None = None
-        """Told once of every module that fails, while the version is being loaded; importers then get ModuleFailed."""
+        self.explain: Callable[[Source, BaseException], Problem] | None = None
+        """Set while the version is loaded: says why a module failed. Whoever imports that module gets ModuleFailed."""
         self.made: dict[str, Source] = {}
         """The generated modules that were asked for, by full name."""
         self._folder_name = folder_name
@@ -62,7 +68,7 @@ class Version:
         self._relative: dict[tuple[str, str, int], str] = {}
         self._running: set[str] = set()
         self._is_retired = False
-        self._failed: set[str] = set()
+        self._failed: dict[str, Problem | None] = {}
         self._lock = threading.RLock()
         self._project = project
         self._substitutes = substitutes
@@ -98,7 +104,7 @@ class Version:
 
     def forbid(self, module: str) -> None:
         """Let imports of a module fail as if it had failed and been reported."""
-        self._failed.add(f"{self.package}.{module}")
+        self._failed[f"{self.package}.{module}"] = None
 
     def children(self, package: str) -> list[str]:
         """The last names of the modules directly below a package of this version."""
@@ -117,7 +123,7 @@ class Version:
         """The module of this full name, run now unless it was (or is just running).
 
         Raises:
-            ModuleFailed: it failed before, or now while `on_failure` was told.
+            ModuleFailed: it failed, now or before, while the version was loaded.
             ModuleNotFoundError: the version has no such module.
         """
         module = self.modules.get(name)
@@ -130,7 +136,7 @@ class Version:
             if self._is_retired:
                 raise ModuleNotFoundError(f"{name} belongs to a version that was replaced", name=name)
             if name in self._failed:
-                raise ModuleFailed(f"{name} cannot be imported", name=name)
+                raise ModuleFailed(name, self._failed[name])
             if not self.has(name):
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
             return self._run(name)
@@ -148,15 +154,15 @@ class Version:
         try:
             if source is not None:
                 if source.code is None:
-                    raise ModuleFailed(f"{name} cannot be compiled", name=name)
+                    raise ModuleFailed(name, source.problem)
                 exec(source.code, module.__dict__)
         except BaseException as error:
             self._give_up(name)
-            if self.on_failure is None or source is None or isinstance(error, LoadInterrupted):
+            if self.explain is None or source is None or isinstance(error, LoadInterrupted):
                 raise
-            self._failed.add(name)
-            self.on_failure(source, error)
-            raise ModuleFailed(f"{name} failed", name=name) from None
+            problem = error.problem if isinstance(error, ModuleFailed) else self.explain(source, error)
+            self._failed[name] = problem
+            raise ModuleFailed(name, problem) from None
         finally:
             self._running.discard(name)
         if parent:
@@ -183,7 +189,7 @@ class Version:
         return module
 
     def _path_of(self, package: str) -> str:
-        return "/".join((self._folder_path, *package.split(".")[1:]))
+        return str(Path(self._folder_path, *package.split(".")[1:]))
 
     def _give_up(self, name: str) -> None:
         self.modules.pop(name, None)
@@ -212,8 +218,8 @@ class Version:
         return module if fromlist else self.modules[self.package]
 
     def _note(self, globals: Mapping[str, Any] | None, imported: str) -> None:
-        if self.on_failure is not None and globals is not None:
-            self.imports.add((globals["__name__"], imported))
+        if self.explain is not None and globals is not None:
+            self.imports.add((globals.get("__name__", ""), imported))
 
     def _own_name(
         self, name: str, globals: Mapping[str, Any] | None, fromlist: Sequence[str] | None, level: int
@@ -245,7 +251,7 @@ class Version:
         if fromlist:
             return any(name in self._names for name in fromlist)
         installed = find_spec(self._folder_name)
-        return installed is None or installed.origin is None or installed.origin.startswith(f"{self._folder_path}/")
+        return installed is None or installed.origin is None or Path(installed.origin).is_relative_to(self._folder_path)
 
     def _submodules(self, package: str, module: ModuleType, fromlist: Sequence[str]) -> Iterator[str]:
         """The modules that `from package import ...` names, where the package has no other value of that name."""
@@ -282,7 +288,7 @@ class Version:
         self._is_retired = True
         if self._loader in sys.meta_path:
             sys.meta_path.remove(self._loader)
-        for name, module in self.modules.items():
+        for name, module in list(self.modules.items()):
             if sys.modules.get(name) is module:
                 del sys.modules[name]
 

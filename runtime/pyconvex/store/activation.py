@@ -11,16 +11,18 @@ Whatever fails before step 4 leaves the old schema in force, and indexes that no
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from ..errors import DeveloperError, Remedy
-from ..schema import Schema, TableDefinition
-from ..values.ids import decode_id
-from ..values.validators import TableNames, ValidationFailed
-from ..values.value import Value
-from ..values.wire import load
+from pyconvex.errors import DeveloperError, Remedy
+from pyconvex.schema import Schema, TableDefinition
+from pyconvex.settings import Limits
+from pyconvex.values.ids import decode_id
+from pyconvex.values.validators import TableNames, ValidationFailed
+from pyconvex.values.value import Value
+from pyconvex.values.wire import load
+
 from .catalog import (
     EMPTY_CATALOG,
     INDEXES,
@@ -34,17 +36,23 @@ from .catalog import (
 )
 from .documents import user_fields
 from .keys import Changes, IndexKey, KeyRange, NewEntry, ReadSet, after_key
-from .persistence import Persistence, Reader, StoreFailed
+from .persistence import Committed, Persistence, Reader, StoreFailed
 from .transaction import Transaction
 
 if TYPE_CHECKING:
     from .store import Store
+
+T = TypeVar("T")
 
 VIOLATIONS_MAX: Final = 10
 CHUNK_DOCUMENTS: Final = 128
 """Documents read, checked or indexed between two turns of the event loop: one or two milliseconds."""
 _CHUNK_BYTES: Final = 2**20
 _CLEARED_ENTRIES: Final = 512
+_UNLIMITED: Final = Limits(
+    read_bytes=2**62, read_documents=2**62, read_ranges=2**62, write_bytes=2**62, write_documents=2**62
+)
+"""A catalog may be larger than what a function may read."""
 
 
 class Violation(NamedTuple):
@@ -147,7 +155,7 @@ class Activation:
         await self._stop_sweep()
 
     async def _activate(self, schema: Schema, digest: str, pending: Pending) -> SchemaChange:
-        plan, building, old = (await self._store.mutate(lambda transaction: _begin(transaction, schema))).value
+        plan, building, old = (await self._mutate(lambda transaction: _begin(transaction, schema))).value
         await self._check(schema, old, pending)
         for table, indexes in building.items():
             await self._fill(table, indexes)
@@ -158,7 +166,7 @@ class Activation:
             await _finish(transaction, plan, building, schema, digest)
 
         self._store.adopt(schema, digest)
-        await self._store.mutate(finish)
+        await self._mutate(finish)
         self._store.settle(schema, digest)
         created = [f"{name}.{index.name}" for name in plan.missing for index in schema.tables[name].indexes]
         return SchemaChange(
@@ -234,10 +242,10 @@ class Activation:
     async def _sweep_leftovers(self) -> None:
         """Remove the entries of dropped indexes, and what an activation left behind that never ended."""
         try:
-            await self._store.mutate(_drop_unfinished)
+            await self._mutate(_drop_unfinished)
             for index in self._store.catalog.dropped:
                 await self._clear(index)
-                await self._store.mutate(lambda transaction, number=index.number: _forget(transaction, number))
+                await self._mutate(lambda transaction, number=index.number: _forget(transaction, number))
         except StoreFailed:
             # Nobody reads those entries; the next activation sweeps again.
             return
@@ -251,6 +259,9 @@ class Activation:
 
         while (await self._persistence.transact(remove_some)).value:
             pass
+
+    async def _mutate(self, work: Callable[[Transaction], Awaitable[T]]) -> Committed[T]:
+        return await self._store.mutate(work, limits=_UNLIMITED)
 
     async def _stop_sweep(self) -> None:
         sweep, self._sweep = self._sweep, None

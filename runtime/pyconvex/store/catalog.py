@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
 
-from ..values.keys import encode_key
-from ..values.value import Undefined, Value, undefined
-from ..values.wire import load
+from pyconvex.values.keys import encode_key
+from pyconvex.values.value import Undefined, Value, undefined
+from pyconvex.values.wire import load
+
 from .keys import KeyRange
 from .persistence import Reader
 

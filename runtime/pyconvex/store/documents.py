@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
-from ..errors import DeveloperError
-from ..schema import Schema
-from ..values.ids import DocumentId, encode_id
-from ..values.keys import encode_key
-from ..values.kinds import DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX
-from ..values.names import SYSTEM_FIELDS, field_problem, is_identifier
-from ..values.size import depth_of, document_size
-from ..values.validators import TableNames, ValidationFailed
-from ..values.value import Value
+from pyconvex.errors import DeveloperError
+from pyconvex.schema import Schema
+from pyconvex.values.ids import DocumentId, encode_id
+from pyconvex.values.keys import encode_key
+from pyconvex.values.kinds import DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX
+from pyconvex.values.names import SYSTEM_FIELDS, field_problem, is_identifier
+from pyconvex.values.size import depth_of, document_size
+from pyconvex.values.validators import TableNames, ValidationFailed
+from pyconvex.values.value import Value
 
 FIELDS_MAX: Final = 1024
 _WARNING_SHARE = 0.8

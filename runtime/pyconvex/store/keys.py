@@ -5,8 +5,7 @@ in one of the ranges that were read (semantics 3.9 and 5.2).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -112,14 +111,19 @@ class Changes:
         return not (self.documents or self.catalog or self.entries or self.cleared)
 
 
-@dataclass(frozen=True)
 class Commit:
     """What subscribers hear of one durable mutation; `ts` (ns) is greater than that of any earlier one."""
 
-    ts: int
-    documents: Sequence[DocumentChange] = field(repr=False)
+    __slots__ = ("_written", "documents", "ts")
 
-    @cached_property
+    def __init__(self, ts: int, documents: Sequence[DocumentChange]) -> None:
+        self.ts = ts
+        self.documents = documents
+        self._written: frozenset[IndexKey] | None = None
+
+    @property
     def written(self) -> frozenset[IndexKey]:
         """Index keys removed and added; worked out when somebody asks."""
-        return frozenset[IndexKey]().union(*(change.written() for change in self.documents))
+        if self._written is None:
+            self._written = frozenset[IndexKey]().union(*(change.written() for change in self.documents))
+        return self._written

@@ -1,10 +1,11 @@
 """What the store asks of a database engine; `sqlite.py` is one."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from ..errors import PyconvexError, Remedy
+from pyconvex.errors import PyconvexError, Remedy
+
 from .keys import Changes, Commit, KeyRange
 
 T = TypeVar("T")
@@ -21,8 +22,8 @@ class Done(Generic[T]):
     def __init__(self, value: T) -> None:
         self.value = value
 
-    def __await__(self) -> Iterator[Any]:
-        return self
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self  # pyright: ignore[reportReturnType]  # an iterator is all that `await` asks for
 
     def __iter__(self) -> Iterator[Any]:
         return self

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, TypeVar
 
-from ..clock import Clock, SystemClock
-from ..errors import StartFailed
+from pyconvex.clock import Clock, SystemClock
+from pyconvex.errors import StartFailed
+
 from .keys import Commit
 from .persistence import Committed, StoreFailed, Work
 from .sqlite_batches import Batches
@@ -136,9 +137,11 @@ class _Open:
     ) -> None:
         self._file = file
         self._expired = expired
+        # The connection first: when it fails, no thread is left behind.
+        writer = self._writer()
         self.disk: Disk = CommitThread() if file.durable else InlineDisk()
         self.checkpoints = Checkpoints(file) if file.durable else None
-        self.batches = Batches(self._writer, self.disk, self.checkpoints, clock, publish)
+        self.batches = Batches(writer, self._writer, self.disk, self.checkpoints, clock, publish)
 
     async def close(self) -> None:
         await self.batches.close()

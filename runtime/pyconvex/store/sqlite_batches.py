@@ -14,7 +14,8 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
-from ..clock import Clock
+from pyconvex.clock import Clock
+
 from .keys import Changes, Commit
 from .persistence import Committed, Reader, StoreFailed, Work
 from .sqlite_connection import SqliteWriter
@@ -65,10 +66,18 @@ class _Batch:
 
 
 class Batches:
-    """All mutations of one database go through here."""
+    """All mutations of one database go through here.
+
+    Args:
+        writer: the writing connection.
+        open_writer: makes another one after a failure.
+        checkpoints: None when SQLite does them itself.
+        publish: told of each durable commit with changed documents.
+    """
 
     def __init__(
         self,
+        writer: SqliteWriter,
         open_writer: Callable[[], SqliteWriter],
         disk: Disk,
         checkpoints: Checkpoints | None,
@@ -77,7 +86,7 @@ class Batches:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._open_writer = open_writer
-        self._writer: SqliteWriter | None = open_writer()
+        self._writer: SqliteWriter | None = writer
         self._disk = disk
         self._checkpoints = checkpoints
         self._clock = clock
@@ -215,7 +224,7 @@ class Batches:
         ts = max(self._clock.now_ns(), self._last_ts + 1)
         try:
             batch.writer.apply(changes, ts)
-        except sqlite3.Error as error:
+        except Exception as error:
             self._give_up(batch, mutation, error)
             return
         self._last_ts = ts
@@ -231,7 +240,7 @@ class Batches:
         self._lose(batch, error or StoreFailed("StorageFailed", "the database gave up what was being written"))
         return False
 
-    def _give_up(self, batch: _Batch, guilty: _Mutation[Any], error: sqlite3.Error) -> None:
+    def _give_up(self, batch: _Batch, guilty: _Mutation[Any], error: Exception) -> None:
         """One mutation could not be written, so the batch is undone: the others run again, in their order."""
         self._batch = None
         self._drop_writer()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..errors import StartFailed
+from pyconvex.errors import StartFailed
+
 from .persistence import StoreFailed
 
 APPLICATION_ID: Final = 0x7079_6378
@@ -57,6 +58,7 @@ class SqliteFile:
             connection = self.connect()
             try:
                 connection.execute(f"PRAGMA busy_timeout={_OPEN_PATIENCE_MS}")
+                _check_log(connection, self.path)
                 _migrate(connection, self.path)
             finally:
                 connection.close()
@@ -157,6 +159,17 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(statement)
     connection.execute("UPDATE layout SET version = ?", (len(MIGRATIONS),))
     connection.execute("COMMIT")
+
+
+def _check_log(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse file systems on which readers and the writer would lock each other out."""
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        raise StartFailed(
+            "StorageUnusable",
+            f"the file system of {path} cannot share memory between connections",
+            hint="keep the database on a local disk, not on a network folder",
+        )
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path) -> None:

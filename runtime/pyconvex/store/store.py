@@ -8,9 +8,10 @@ from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import Final, TypeVar
 
-from ..clock import Clock
-from ..schema import EMPTY_SCHEMA, Schema
-from ..settings import Limits
+from pyconvex.clock import Clock
+from pyconvex.schema import EMPTY_SCHEMA, Schema
+from pyconvex.settings import Limits
+
 from .activation import Activation, Pending, SchemaChange, SchemaViolation, Violation
 from .catalog import EMPTY_CATALOG, Catalog, read_catalog
 from .keys import Changes, Commit
@@ -68,8 +69,10 @@ class Store:
         """A transaction to read in: everything in it is seen as of its `ts`, whatever is committed meanwhile."""
         return _Snapshot(self, self._persistence.snapshot())
 
-    async def mutate(self, work: Callable[[Transaction], Awaitable[T]]) -> Committed[T]:
-        """Run `work` and commit what it wrote.
+    async def mutate(
+        self, work: Callable[[Transaction], Awaitable[T]], *, limits: Limits | None = None
+    ) -> Committed[T]:
+        """Run `work` and commit what it wrote; `limits` take the place of the store's.
 
         `work` may run more than once, so it must do nothing but use its transaction. When it raises, or the caller is
         cancelled before it has ended, nothing of it is kept.
@@ -84,7 +87,8 @@ class Store:
 
         async def attempt(reader: Reader) -> tuple[T, Changes]:
             nonlocal changed_catalog
-            transaction = await self._transaction(reader, self._creation_time())
+            catalog = self._catalogs.get(reader.catalog_ts) or await self._load_catalog(reader)
+            transaction = self._transaction(reader, catalog, self._creation_time(), limits)
             try:
                 value = await work(transaction)
             finally:
@@ -127,10 +131,17 @@ class Store:
         self.schema = schema
         self._schemas = {digest: schema}
 
-    async def _transaction(self, reader: Reader, creation_time: float | None = None) -> Transaction:
+    async def begin(self, reader: Reader) -> Transaction:
+        """A transaction to read in, on a view that somebody else opens and ends."""
         catalog = self._catalogs.get(reader.catalog_ts) or await self._load_catalog(reader)
+        self.catalog = catalog
+        return self._transaction(reader, catalog, 0.0)
+
+    def _transaction(
+        self, reader: Reader, catalog: Catalog, creation_time: float, limits: Limits | None = None
+    ) -> Transaction:
         schema = self.schema if catalog.schema is None else self._schemas.get(catalog.schema, self.schema)
-        return Transaction(reader, catalog, schema, self._limits, self._clock, creation_time)
+        return Transaction(reader, catalog, schema, limits or self._limits, self._clock, creation_time)
 
     async def _load_catalog(self, reader: Reader) -> Catalog:
         catalog = await read_catalog(reader)
@@ -157,12 +168,10 @@ class _Snapshot:
     async def __aenter__(self) -> Transaction:
         reader = await self._begun.__aenter__()
         try:
-            transaction = await self._store._transaction(reader, 0.0)  # pyright: ignore[reportPrivateUsage] - same module
+            return await self._store.begin(reader)
         except BaseException as error:
             await self._begun.__aexit__(type(error), error, error.__traceback__)
             raise
-        self._store.catalog = transaction.catalog
-        return transaction
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from math import inf, nextafter
 from typing import Final, cast
 
-from ..clock import Clock
-from ..schema import Schema
-from ..settings import Limits
-from ..values.ids import DocumentId, encode_id, new_internal_id
-from ..values.names import SYSTEM_FIELDS
-from ..values.size import document_size
-from ..values.value import Undefined, Value
-from ..values.wire import dump, load
+from pyconvex.clock import Clock
+from pyconvex.schema import Schema
+from pyconvex.settings import Limits
+from pyconvex.values.ids import DocumentId, encode_id, new_internal_id
+from pyconvex.values.names import SYSTEM_FIELDS
+from pyconvex.values.size import document_size
+from pyconvex.values.value import Undefined, Value
+from pyconvex.values.wire import dump, load
+
 from .catalog import EMPTY_CATALOG, SCHEMAS, SYSTEM_TABLES, TABLES, Catalog, Index, Table
 from .documents import (
     check_names,

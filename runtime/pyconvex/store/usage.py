@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import DeveloperError
-from ..settings import Limits
+from pyconvex.errors import DeveloperError
+from pyconvex.settings import Limits
 
 READ_HINT: Final = "Consider smaller limits, pagination, or an indexed query with a selective range."
 _WARNING_SHARE = 0.8
