@@ -7,6 +7,7 @@ Colour follows https://no-color.org and https://force-color.org; its meaning is 
 import json
 import os
 import re
+import select
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,9 @@ STYLES: Mapping[str, str] = {
     "link": "4;36",
 }
 """ANSI SGR parameters (ECMA-48 8.3.117), basic colours only: they follow the user's own terminal theme."""
+
+PIECE = 2000
+"""Characters written at once; with up to 4 bytes each they fit into the buffer of a stream."""
 
 PLAIN_WIDTH = 10_000
 """Without a terminal nothing is cut or wrapped: whoever reads the lines has no edge."""
@@ -145,6 +149,16 @@ def harmless(text: str) -> str:
 
 
 def _write(stream: TextIO, lines: str | Iterable[str]) -> None:
-    text = lines if isinstance(lines, str) else "\n".join(lines)
-    stream.write(text + "\n")
-    stream.flush()
+    text = (lines if isinstance(lines, str) else "\n".join(lines)) + "\n"
+    for start in range(0, len(text), PIECE):
+        stream.write(text[start : start + PIECE])
+        _flush(stream)
+
+
+def _flush(stream: TextIO) -> None:
+    """A terminal that is shared with another process may be non-blocking: then wait until it takes more."""
+    while True:
+        try:
+            return stream.flush()
+        except BlockingIOError:  # what was not taken is still in the buffer
+            select.select([], [stream], [])

@@ -23,16 +23,12 @@ else:
 
         Does nothing in the background of a shell, where reading would stop the process.
         """
-        descriptor = sys.stdin.fileno()
-        try:
-            if os.tcgetpgrp(descriptor) != os.getpgrp():
-                yield
-                return
-            before = termios.tcgetattr(descriptor)
-            tty.setcbreak(descriptor, termios.TCSANOW)
-        except (OSError, termios.error):
+        descriptor = _own_descriptor()
+        if descriptor is None:
             yield
             return
+        before = termios.tcgetattr(descriptor)
+        tty.setcbreak(descriptor, termios.TCSANOW)
         loop = asyncio.get_running_loop()
 
         def read() -> None:
@@ -47,4 +43,16 @@ else:
             yield
         finally:
             loop.remove_reader(descriptor)
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+            termios.tcsetattr(descriptor, termios.TCSANOW, before)  # waiting for a stopped terminal would hang
+            os.close(descriptor)
+
+    def _own_descriptor() -> int | None:
+        """The terminal opened anew: uvloop makes what it reads non-blocking, and stdin is often stderr too."""
+        try:
+            descriptor = os.open(os.ttyname(sys.stdin.fileno()), os.O_RDWR | os.O_NOCTTY)
+        except OSError:
+            return None
+        if os.tcgetpgrp(descriptor) == os.getpgrp():
+            return descriptor
+        os.close(descriptor)
+        return None

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import threading
 
 import pytest
 
@@ -61,6 +63,19 @@ def test_two_voices_on_two_streams() -> None:
     assert err.getvalue() == (
         "hello\n✔ it is done\nwarning: careful\nhint: look left\nerror: it failed\nhint: try again\n"
     )
+
+
+def test_a_terminal_that_does_not_block_gets_everything() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    text = "line ✔ " * 100_000
+    with os.fdopen(reader, encoding="utf-8") as read, os.fdopen(writer, "w", encoding="utf-8") as stream:
+        received: list[str] = []
+        thread = threading.Thread(target=lambda: received.append(read.readline()))
+        thread.start()
+        Console(stream, stream, {}).say(text)
+        thread.join(30)
+    assert received == [text + "\n"]
 
 
 def test_an_event_is_one_line_of_json() -> None:

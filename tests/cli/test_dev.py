@@ -435,6 +435,14 @@ class Keyboard:
             self.press(key)
             self._read(0.2)
 
+    def ended(self) -> int | None:
+        """The exit code; what is still shown is read meanwhile."""
+        end = time.monotonic() + 10
+        while self.process.poll() is None:
+            assert time.monotonic() < end, f"it does not end:\n{self.text}"
+            self._read(0.05)
+        return self.process.returncode
+
     def forget(self) -> None:
         self.raw = ""
 
@@ -484,4 +492,4 @@ def test_keys(project: Path) -> None:
         assert "pyconvex" in keyboard.text, "it has begun anew"
         keyboard.press_until("h", "q  quit")
         keyboard.press("q")
-        assert keyboard.process.wait(10) == 0
+        assert keyboard.ended() == 0

@@ -614,7 +614,7 @@ def test_a_nested_call_runs_to_its_end_before_its_caller_goes_on(real: Runner[An
 
     async def handler() -> list[str]:
         order.clear()
-        return await asyncio.gather(calls("a"), steps("x"), calls("b"))
+        return list(await asyncio.gather(calls("a"), steps("x"), calls("b")))
 
     assert real(call(handler())) == ["a", "x", "b"]
     assert order == ["a0", "a1", "a2", "x0", "b0", "b1", "b2", "x1", "x2"]

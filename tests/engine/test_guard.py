@@ -1,3 +1,5 @@
+# ruff: noqa: PTH102, PTH104, PTH107, PTH120, PTH123, PTH208, SIM115
+# These very calls are what is tested.
 """What handlers may not touch, what they may, and that nobody else is affected."""
 
 import asyncio
@@ -9,7 +11,6 @@ import mimetypes
 import os
 import random
 import secrets
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -23,6 +24,7 @@ import urllib.request
 import uuid
 import zoneinfo
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +33,7 @@ import pytest
 from pyconvex.engine import guard
 from pyconvex.engine.function_loop import FunctionLoop
 from pyconvex.engine.guard import NotInQueriesOrMutations
-from pyconvex.engine.time_limit import trusted
+from pyconvex.engine.time_limit import FunctionTimeout, trusted
 
 T = TypeVar("T")
 
@@ -67,7 +69,7 @@ REFUSED: dict[str, tuple[str, Callable[[], object]]] = {
     "gethostbyname": ("sockets", lambda: socket.gethostbyname("localhost")),
     "urlopen": ("urllib.request", lambda: urllib.request.urlopen(URL)),
     "run": ("processes", lambda: subprocess.run(["true"], check=False)),
-    "system": ("processes", lambda: os.system("true")),
+    "popen": ("processes", lambda: subprocess.Popen(["true"])),
     "kill": ("processes", lambda: os.kill(os.getpid(), 0)),
     "thread": ("threads", lambda: threading.Thread(target=int).start()),
     "timer": ("threads", lambda: threading.Timer(9, int).start()),
@@ -310,19 +312,15 @@ late = Late()
 
 
 def test_the_time_limit_holds_inside_what_is_refused() -> None:
-    """Refusing again and again is the user's time, too."""
-    from pyconvex.engine.time_limit import FunctionTimeout
+    """Being refused again and again is the user's time, too."""
 
     async def handler() -> None:
         while True:
-            try:
+            with suppress(NotInQueriesOrMutations):
                 socket.socket()
-            except NotInQueriesOrMutations:
-                pass
 
     async def main() -> None:
         await FunctionLoop(0.03).run(handler())
 
-    assert signal.getsignal(signal.SIGALRM) is not None
     with pytest.raises(FunctionTimeout):
         asyncio.run(main())

@@ -187,6 +187,7 @@ def test_only_so_many_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                 with pytest.raises(RequestRefused) as refused:
                     await respond(t, "hello")
                 assert (refused.value.status, refused.value.code) == (429, "TooManyConcurrentRequests")
+                assert (t.completions[-1].status, t.completions[-1].error) == (429, refused.value.message)
                 waiting = asyncio.create_task(respond(t, "hello"))
                 await asyncio.sleep(0)
             assert (await waiting).status == 201

@@ -410,7 +410,9 @@ def test_what_an_action_forgot_is_cancelled_and_named(tmp_path: Path) -> None:
             )
             await asyncio.sleep(0)
             assert await t.value("count") == 0
-            assert [entry.error for entry in t.completions if entry.identifier == "m:waits"] == []
+            assert [entry.error for entry in t.completions if entry.identifier == "m:waits"] == [
+                "Cancelled: the caller ended first"
+            ]
 
     asyncio.run(test())
 

@@ -109,13 +109,13 @@ def annotated(annotation: object) -> Any:
     return handler
 
 
-@pytest.mark.parametrize(("annotation", "expected"), READ, ids=repr)
+@pytest.mark.parametrize(("annotation", "expected"), READ)
 def test_an_annotation_has_a_validator(annotation: object, expected: Validator) -> None:
     assert args_validator(annotated(annotation), None) == v.object({"x": expected})
     assert returns_validator(annotated(annotation), None) == expected
 
 
-@pytest.mark.parametrize(("annotation", "reason"), REFUSED, ids=repr)
+@pytest.mark.parametrize(("annotation", "reason"), REFUSED)
 def test_an_unknown_annotation_is_refused(annotation: object, reason: str) -> None:
     with pytest.raises(AnnotationError) as caught:
         args_validator(annotated(annotation), None)
@@ -189,7 +189,7 @@ FURTHER: list[tuple[Value, Value | str]] = [
 ]
 
 
-@pytest.mark.parametrize(("args", "expected"), FURTHER, ids=repr)
+@pytest.mark.parametrize(("args", "expected"), FURTHER)
 def test_kwargs_accept_further_fields(args: Value, expected: Value | str) -> None:
     async def handler(ctx: Any, a: int, **rest: str) -> None: ...
 
@@ -261,7 +261,7 @@ GIVEN: list[tuple[Any, Any, Validator | str]] = [
 ]
 
 
-@pytest.mark.parametrize(("handler", "given", "expected"), GIVEN, ids=repr)
+@pytest.mark.parametrize(("handler", "given", "expected"), GIVEN)
 def test_args_win_over_annotations(handler: Any, given: Any, expected: Validator | str) -> None:
     if isinstance(expected, str):
         with pytest.raises(AnnotationError) as caught:

@@ -36,7 +36,7 @@ MADE: list[tuple[list[Any], bytes]] = [
 ]
 
 
-@pytest.mark.parametrize(("parts", "data"), MADE, ids=repr)
+@pytest.mark.parametrize(("parts", "data"), MADE)
 def test_parts_are_joined(parts: list[Any], data: bytes) -> None:
     blob = Blob(parts)
     assert (blob.size, content(blob)) == (len(data), data)
@@ -65,7 +65,7 @@ SLICES: list[tuple[tuple[Any, ...], bytes]] = [
 ]
 
 
-@pytest.mark.parametrize(("bounds", "expected"), SLICES, ids=str)
+@pytest.mark.parametrize(("bounds", "expected"), SLICES)
 def test_slices(bounds: tuple[Any, ...], expected: bytes) -> None:
     for blob in (Blob([DATA]), stored(DATA), Blob([stored(DATA[:7]), stored(DATA[7:])])):
         assert content(blob.slice(*bounds)) == expected
@@ -89,7 +89,7 @@ def test_streams_can_be_read_again() -> None:
     assert asyncio.run(read(Blob([]))) == []
 
 
-@pytest.mark.parametrize("parts", ["text", b"bytes", Blob()], ids=repr)
+@pytest.mark.parametrize("parts", ["text", b"bytes", Blob()])
 def test_parts_are_a_sequence(parts: Any) -> None:
     with pytest.raises(TypeError, match=r"write `Blob\(\["):
         Blob(parts)

@@ -26,7 +26,7 @@ ORIGINS: list[tuple[list[str], str, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("origins", "origin", "allowed"), ORIGINS, ids=str)
+@pytest.mark.parametrize(("origins", "origin", "allowed"), ORIGINS)
 def test_which_origins_are_allowed(origins: list[str], origin: str, allowed: bool) -> None:
     cors = Cors(origins=origins)
     assert cors.allows(origin) is allowed
@@ -91,7 +91,7 @@ DECORATED: list[tuple[dict[str, Any], dict[str, str], str | None, dict[str, str]
 ]
 
 
-@pytest.mark.parametrize(("options", "before", "origin", "after"), DECORATED, ids=str)
+@pytest.mark.parametrize(("options", "before", "origin", "after"), DECORATED)
 def test_headers_of_other_responses(
     options: dict[str, Any], before: dict[str, str], origin: str | None, after: dict[str, str]
 ) -> None:
@@ -110,7 +110,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "error", "message"), REFUSED, ids=str)
+@pytest.mark.parametrize(("options", "error", "message"), REFUSED)
 def test_what_is_no_cors(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         Cors(**options)

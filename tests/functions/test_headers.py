@@ -22,7 +22,7 @@ INITS: list[tuple[Any, list[tuple[str, str]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("init", "items"), INITS, ids=repr)
+@pytest.mark.parametrize(("init", "items"), INITS)
 def test_making(init: Any, items: list[tuple[str, str]]) -> None:
     headers = Headers(init)
     assert headers.items() == items
@@ -94,7 +94,7 @@ BAD_VALUES: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize("name", BAD_NAMES, ids=repr)
+@pytest.mark.parametrize("name", BAD_NAMES)
 def test_bad_names(name: str) -> None:
     headers = Headers()
     uses: list[Callable[[], object]] = [
@@ -109,7 +109,7 @@ def test_bad_names(name: str) -> None:
             use()
 
 
-@pytest.mark.parametrize(("value", "message"), BAD_VALUES, ids=repr)
+@pytest.mark.parametrize(("value", "message"), BAD_VALUES)
 def test_bad_values(value: object, message: str) -> None:
     headers = Headers()
     uses: list[Callable[[], object]] = [
@@ -125,7 +125,7 @@ def test_bad_values(value: object, message: str) -> None:
         assert "'X-Y'" in str(caught.value)
 
 
-@pytest.mark.parametrize("init", [[("a",)], [("a", "b", "c")], ["ab"], [5]], ids=repr)
+@pytest.mark.parametrize("init", [[("a",)], [("a", "b", "c")], ["ab"], [5]])
 def test_pairs_are_pairs(init: Any) -> None:
     with pytest.raises(TypeError, match="pairs of a name and a value"):
         Headers(init)

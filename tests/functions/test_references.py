@@ -37,7 +37,7 @@ PATHS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fn", "path"), PATHS, ids=repr)
+@pytest.mark.parametrize(("fn", "path"), PATHS)
 def test_a_reference_is_a_path(fn: Any, path: str) -> None:
     assert function_path(fn) == path
 
@@ -65,7 +65,7 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fn", "message"), REFUSED, ids=repr)
+@pytest.mark.parametrize(("fn", "message"), REFUSED)
 def test_what_names_no_function(fn: Any, message: str) -> None:
     with pytest.raises(InvalidReference) as caught:
         function_path(fn)

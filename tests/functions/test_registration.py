@@ -140,7 +140,7 @@ REFUSED: list[tuple[Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("handler", "code", "message"), REFUSED, ids=str)
+@pytest.mark.parametrize(("handler", "code", "message"), REFUSED)
 def test_what_cannot_be_registered(handler: Any, code: str, message: str) -> None:
     for decorate in (query, query()):
         with pytest.raises(RegistrationError) as caught:

@@ -166,7 +166,7 @@ def test_clones_are_read_apart() -> None:
 TEXTS = [(b"\xef\xbb\xbfhi", "hi"), (b"a\xffb", "a\ufffdb"), ("é漢😀".encode(), "é漢😀"), (b"\0", "\0")]
 
 
-@pytest.mark.parametrize(("body", "text"), TEXTS, ids=repr)
+@pytest.mark.parametrize(("body", "text"), TEXTS)
 def test_text_is_utf_8(body: bytes, text: str) -> None:
     assert asyncio.run(incoming(body).text()) == text
 
@@ -185,7 +185,7 @@ JSON: list[tuple[bytes, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "value"), JSON, ids=repr)
+@pytest.mark.parametrize(("body", "value"), JSON)
 def test_json_keeps_numbers_as_written(body: bytes, value: object) -> None:
     parsed = asyncio.run(incoming(body).json())
     assert parsed == value
@@ -225,7 +225,7 @@ MADE: list[tuple[dict[str, Any], str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "method", "content_type"), MADE, ids=str)
+@pytest.mark.parametrize(("options", "method", "content_type"), MADE)
 def test_made_by_hand(options: dict[str, Any], method: str, content_type: str | None) -> None:
     request = Request("HTTP://h/x", **options)
     assert (request.method, request.headers.get("content-type"), str(request.url)) == (
@@ -247,7 +247,7 @@ REFUSED: list[tuple[str, dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("url", "options", "error", "message"), REFUSED, ids=str)
+@pytest.mark.parametrize(("url", "options", "error", "message"), REFUSED)
 def test_what_is_no_request(url: str, options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         Request(url, **options)

@@ -102,7 +102,7 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "code", "message", "hint"), REFUSED, ids=str)
+@pytest.mark.parametrize(("changes", "code", "message", "hint"), REFUSED)
 def test_a_bad_route_is_refused_where_it_stands(changes: dict[str, Any], code: str, message: str, hint: str) -> None:
     http = router()
     before = http.routes
@@ -141,7 +141,7 @@ MOUNTS_REFUSED: list[tuple[Any, Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("prefix", "app", "code", "message"), MOUNTS_REFUSED, ids=str)
+@pytest.mark.parametrize(("prefix", "app", "code", "message"), MOUNTS_REFUSED)
 def test_a_bad_mount_is_refused(prefix: Any, app: Any, code: str, message: str) -> None:
     with pytest.raises(RouteError) as caught:
         router().mount(prefix, app)
@@ -210,7 +210,7 @@ MATCHES: list[tuple[str, str, str | None, dict[str, object]]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "shown", "params"), MATCHES, ids=lambda part: str(part)[:30])
+@pytest.mark.parametrize(("method", "path", "shown", "params"), MATCHES)
 def test_the_route_that_answers(method: str, path: str, shown: str | None, params: dict[str, object]) -> None:
     http = full()
     match = http.match(path, method)
@@ -311,7 +311,7 @@ NEAREST = [
 ]
 
 
-@pytest.mark.parametrize(("path", "method", "expected"), NEAREST, ids=lambda part: str(part)[:20])
+@pytest.mark.parametrize(("path", "method", "expected"), NEAREST)
 def test_the_nearest_route_of_a_miss(path: str, method: str, expected: str | None) -> None:
     http = http_router()
     http.route(path="/postMessage", method="POST", handler=handler)

@@ -51,7 +51,7 @@ def test_parsing(text: str, base: str | None, href: str) -> None:
     assert URL.can_parse(text, base)
 
 
-@pytest.mark.parametrize("text", ["", "/x", "x", "http://", "http://a b/", "http://h:99999/"], ids=repr)
+@pytest.mark.parametrize("text", ["", "/x", "x", "http://", "http://a b/", "http://h:99999/"])
 def test_what_is_no_url(text: str) -> None:
     with pytest.raises(ValueError, match="Failed to parse URL from"):
         URL(text)
@@ -118,7 +118,7 @@ INITS: list[tuple[Any, list[tuple[str, str]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("init", "items"), INITS, ids=repr)
+@pytest.mark.parametrize(("init", "items"), INITS)
 def test_search_params_are_made_of(init: Any, items: list[tuple[str, str]]) -> None:
     params = URLSearchParams(init)
     assert params.items() == items

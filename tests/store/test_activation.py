@@ -91,6 +91,16 @@ def test_tables_and_indexes_come_into_being_in_order(open_store: OpenStore) -> N
     run(open_store, test)
 
 
+def test_many_tables_at_once(open_store: OpenStore) -> None:
+    async def test(store: Store) -> None:
+        names = [f"table{number}" for number in range(45)]
+        await store.activate(define_schema({name: define_table({}).index("by_n", ["n"]) for name in names}))
+        assert [table.name for table in store.catalog.tables] == names
+        assert [table.number for table in store.catalog.tables] == list(range(10001, 10046))
+
+    run(open_store, test)
+
+
 def test_a_new_index_shows_the_documents_that_were_there(open_store: OpenStore) -> None:
     async def test(store: Store) -> None:
         await fill(store)

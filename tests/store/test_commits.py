@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,21 @@ def test_a_snapshot_stays_as_it_was(open_store: OpenStore) -> None:
         async with store.snapshot() as transaction:
             assert [row["text"] for row in await rows_of(transaction)] == ["first", "second"]
             assert transaction.ts == second.ts > first.ts
+
+    run(open_store, test)
+
+
+def test_many_snapshots_at_once_each_show_their_own_time(open_store: OpenStore) -> None:
+    async def test(store: Store) -> None:
+        await store.mutate(insert("0"))
+        async with AsyncExitStack() as stack:
+            snapshots: list[Transaction] = []
+            for number in range(1, 21):
+                snapshots.append(await stack.enter_async_context(store.snapshot()))
+                await store.mutate(insert(f"{number}"))
+            seen = [len(await rows_of(transaction)) for transaction in snapshots]
+        assert seen == list(range(1, 21))
+        assert len(await rows(store)) == 21
 
     run(open_store, test)
 

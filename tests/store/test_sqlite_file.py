@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from pyconvex.clock import SystemClock
 from pyconvex.errors import StartFailed
+from pyconvex.settings import Limits
 from pyconvex.store.sqlite import SqlitePersistence
 from pyconvex.store.sqlite_file import MIGRATIONS
+from pyconvex.store.store import Store
 
 
 def refusal(path: Path) -> StartFailed:
@@ -35,8 +38,15 @@ def make(path: Path) -> None:
 
 def test_the_folder_and_the_file_are_made_for_their_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "down" / "pyconvex.db"
-    make(path)
-    assert path.stat().st_mode & 0o077 == 0
+
+    async def main() -> None:
+        store = Store(SqlitePersistence(path), Limits(), SystemClock())
+        await store.open()
+        await store.mutate(lambda transaction: transaction.insert("notes", {}))
+        assert all(file.stat().st_mode & 0o077 == 0 for file in path.parent.iterdir())
+        await store.close()
+
+    asyncio.run(main())
     assert [file.name for file in path.parent.iterdir()] == ["pyconvex.db"]
 
 

@@ -47,6 +47,9 @@ async def execute(execution: Execution, function: Function, given: object) -> tu
     execution.visibility = function.visibility
     try:
         value, ts = await _dispatch(execution, function, given)
+    except asyncio.CancelledError:
+        report(execution, error="Cancelled: the caller ended first")
+        raise
     except Exception as error:
         failure = describe(error, execution.registry)
         report(execution, error=failure.text, hint=failure.hint)
@@ -101,13 +104,17 @@ async def limited(execution: Execution, work: Coroutine[Any, Any, T], *, until: 
         until: when its time is over, on the event loop's clock; by default `action_seconds` from now.
     """
     seconds = execution.services.limits.action_seconds
-    loop = asyncio.get_running_loop()
-    limit = asyncio.timeout_at(loop.time() + seconds if until is None else until)
+    limit = None
     try:
+        # Much that actions do never waits: the timer is set for what does.
+        waiting = work.send(None)
+        limit = asyncio.timeout_at(asyncio.get_running_loop().time() + seconds if until is None else until)
         async with limit:
-            return await work
+            return await _Rest(work, waiting)
+    except StopIteration as stop:
+        return stop.value
     except Exception as error:
-        if isinstance(error, TimeoutError) and limit.expired():
+        if isinstance(error, TimeoutError) and limit is not None and limit.expired():
             raise _raised(execution, timed_out(seconds), error) from error
         execution.raised = error
         raise
@@ -118,6 +125,29 @@ async def limited(execution: Execution, work: Coroutine[Any, Any, T], *, until: 
         raise _raised(execution, surface(error), error) from error
     except BaseException as error:
         raise _raised(execution, surface(error), error) from error
+
+
+class _Rest(Generic[T]):
+    """What is left of a coroutine that has begun, and waits for `waiting`."""
+
+    __slots__ = ("_waiting", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, T], waiting: Any) -> None:
+        self._work = work
+        self._waiting = waiting
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        work, waiting = self._work, self._waiting
+        try:
+            while True:
+                try:
+                    sent = yield waiting
+                except BaseException as error:
+                    waiting = work.throw(error)
+                else:
+                    waiting = work.send(sent)
+        except StopIteration as stop:
+            return stop.value
 
 
 def _raised(execution: Execution, error: Exception, cause: BaseException) -> Exception:

@@ -75,7 +75,11 @@ class HttpExecution:
             execution.identifier = request
 
     async def __aenter__(self) -> HttpExecution:
-        await self._permits.acquire()
+        try:
+            await self._permits.acquire()
+        except RequestRefused as refused:
+            self.finish(status=refused.status, error=refused.message)
+            raise
         self._tokens = current.set(self.execution), RUNNING_CTX.set(self.ctx)
         self._deadline = asyncio.get_running_loop().time() + self.execution.services.limits.action_seconds
         return self

@@ -1,8 +1,8 @@
 """The fallback for time limits: a thread that interrupts other threads with `PyThreadState_SetAsyncExc`.
 
 For every thread but the main one, for Windows, and where someone else owns SIGALRM. It decides when it fires,
-not when the exception arrives, so both sides work under one lock, a watch fires once, and disarming withdraws
-what is still on its way. It needs the GIL: one long call into C ends first.
+not when the exception arrives, so both sides work under one lock, a watch fires once, and disarming lets what
+is still on its way arrive. It needs the GIL: one long call into C ends first.
 """
 
 import sys
@@ -52,10 +52,12 @@ class Watch:
             self._armed = not self.limit.expired
 
     def disarm(self) -> None:
-        """After this nothing arrives any more."""
+        """After this nothing arrives any more; what was fired before arrives in here."""
         with _lock:
             self._armed = False
-            _set_async_exc()(self._thread, None)
+        # Withdrawing it instead (`PyThreadState_SetAsyncExc(thread, NULL)`) made Python 3.11 hang under a debugger:
+        # it goes on looking for the exception that is gone.
+        _take_delivery()
 
     def end(self) -> None:
         self.disarm()
@@ -91,13 +93,17 @@ def _patrol() -> None:
             _called.set()
 
 
+def _take_delivery() -> None:
+    """Python looks for an exception from another thread whenever a function is entered."""
+
+
 @cache
-def _set_async_exc() -> Callable[[int, type[BaseException] | None], None]:
+def _set_async_exc() -> Callable[[int, type[BaseException]], None]:
     import ctypes  # not needed where signals do the work
 
     raw = cast("Callable[[object, object], int]", ctypes.pythonapi.PyThreadState_SetAsyncExc)
 
-    def set_async_exc(thread: int, error: type[BaseException] | None) -> None:
-        raw(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))
+    def set_async_exc(thread: int, error: type[BaseException]) -> None:
+        raw(ctypes.c_ulong(thread), ctypes.py_object(error))
 
     return set_async_exc

@@ -18,7 +18,7 @@ from pyconvex.engine.http_execution import HttpExecution
 from pyconvex.engine.paths import check_path, not_found
 from pyconvex.engine.reports import report
 from pyconvex.engine.services import Services
-from pyconvex.errors import DeveloperError, Place
+from pyconvex.errors import DeveloperError, Place, RequestRefused
 from pyconvex.functions.function import Function, Kind, RegisteredFunction, Visibility
 
 if TYPE_CHECKING:
@@ -151,7 +151,11 @@ class Runner:
     async def _permitted(self, execution: Execution, function: Function, args: object) -> tuple[Value, int | None]:
         if function.kind is not Kind.ACTION:
             return await execute(execution, function, args)
-        await self._permits.acquire()
+        try:
+            await self._permits.acquire()
+        except RequestRefused as refused:
+            report(execution, error=refused.message, hint=refused.hint)
+            raise
         try:
             return await execute(execution, function, args)
         finally:

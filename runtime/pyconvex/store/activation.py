@@ -47,6 +47,7 @@ T = TypeVar("T")
 VIOLATIONS_MAX: Final = 10
 CHUNK_DOCUMENTS: Final = 128
 """Documents read, checked or indexed between two turns of the event loop: one or two milliseconds."""
+_TABLES_AT_ONCE: Final = 20
 _CHUNK_BYTES: Final = 2**20
 _CLEARED_ENTRIES: Final = 512
 _UNLIMITED: Final = Limits(
@@ -326,6 +327,8 @@ async def _finish(
         if transaction.catalog.table(name) is not None:
             raise _Raced
         await _create_table(transaction, number + offset, name, schema.tables[name])
+        if offset % _TABLES_AT_ONCE == _TABLES_AT_ONCE - 1:
+            await asyncio.sleep(0)
     for old in await _rows(transaction, SCHEMAS):
         await transaction.delete(decode_id(cast(str, old["_id"])))
     await transaction.insert(SCHEMAS, {"digest": digest, "schema": _text(schema)})

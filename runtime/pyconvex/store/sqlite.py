@@ -1,7 +1,7 @@
 """The embedded database: one SQLite file in WAL mode, written by one process.
 
-Readers work inline on connections of their own, each in one snapshot; mutations go through `sqlite_batches.py`. How
-each trap was found and measured stands in the design notes: nothing here waits for a lock or the disk on the loop.
+Readers work inline on connections of their own, each in one snapshot; mutations go through `sqlite_batches.py`. Nothing
+here waits for a lock or for the disk on the event loop.
 """
 
 import asyncio
@@ -71,10 +71,11 @@ class SqlitePersistence:
 
     async def close(self) -> None:
         opened, self._open = self._open, None
-        if opened is not None:
-            await opened.close()
+        # Readers first: the last connection to close is the one that tidies up the log.
         while self._idle:
             self._idle.pop().connection.close()
+        if opened is not None:
+            await opened.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 

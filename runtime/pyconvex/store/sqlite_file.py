@@ -80,9 +80,10 @@ class SqliteFile:
         return connection
 
     def _pragmas(self, writing: bool) -> list[str]:
-        pragmas = ["temp_store=MEMORY", "cache_size=-16384"]
         if not writing:
-            return [*pragmas, "query_only=ON"]
+            # A reader's pages are stale with the next commit: a large cache would only be filled again and again.
+            return ["temp_store=MEMORY", "cache_size=-4096", "query_only=ON"]
+        pragmas = ["temp_store=MEMORY", "cache_size=-65536"]
         pragmas += ["journal_mode=WAL", f"synchronous={'FULL' if self.durable else 'OFF'}"]
         if self.durable:
             # The checkpoint thread does it: a commit must not pay for it.

@@ -1,7 +1,7 @@
 from pyconvex.server import Request, Response
 
 from ._generated.api import api
-from ._generated.data_model import Doc, Id
+from ._generated.data_model import Doc
 from ._generated.server import ActionCtx, MutationCtx, QueryCtx, http_action, mutation, query
 
 
@@ -11,7 +11,7 @@ async def by_author(ctx: QueryCtx, author: str) -> list[Doc.notes]:
 
 
 @mutation
-async def add(ctx: MutationCtx, author: str, text: str) -> Id.notes:
+async def add(ctx: MutationCtx, author: str, text: str) -> str:
     return await ctx.db.insert("notes", {"author": author, "text": text})
 
 
