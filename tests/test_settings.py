@@ -69,6 +69,13 @@ def test_limits_keep_their_types(tmp_path: Path) -> None:
     assert isinstance(settings.limits.log_lines, int)
 
 
+def test_values_by_name(tmp_path: Path) -> None:
+    settings = resolve_settings(tmp_path, {"port": "5", "limits": ["log_lines=7"]})
+    values = settings.values(without={"host"})
+    assert (values["port"], values["limits.log_lines"], values["tail_logs"]) == (5, 7, TailLogs.PAUSE_ON_DEPLOY)
+    assert "host" not in values
+
+
 def test_an_empty_variable_counts_as_not_given(tmp_path: Path) -> None:
     assert resolve_settings(tmp_path, {}, {"PYCONVEX_PORT": "", "PYCONVEX_LIMITS": ""}) == Settings()
 

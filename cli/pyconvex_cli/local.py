@@ -14,6 +14,7 @@ from pyconvex.settings import Settings
 from pyconvex_cli.console import Console
 from pyconvex_cli.deployment import Refused, Unreachable, reach
 from pyconvex_cli.problems import problem_lines
+from pyconvex_cli.project import find_project
 
 if TYPE_CHECKING:
     from pyconvex.loading.excerpt import Excerpt
@@ -45,9 +46,9 @@ def disk_excerpts(project: Path) -> "Callable[[Place], Excerpt | None]":
     return find
 
 
-def report_failure(console: Console, failed: LoadFailed, project: Path, *, verbose: bool = False) -> None:
-    """Every problem with its code frame, on stderr."""
-    console.say(problem_lines(failed.problems, disk_excerpts(project), console.err, verbose=verbose))
+def report_failure(console: Console, failed: LoadFailed, *, verbose: bool = False) -> None:
+    """Every problem of the current project with its code frame, on stderr."""
+    console.say(problem_lines(failed.problems, disk_excerpts(find_project()), console.err, verbose=verbose))
 
 
 def _borrow_variables(ctx: typer.Context, data: Path) -> None:

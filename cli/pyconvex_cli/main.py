@@ -10,8 +10,8 @@ import io
 import os
 import re
 import sys
+import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -104,7 +104,7 @@ def execute(arguments: Sequence[str]) -> int:
     except LoadFailed as failed:
         from pyconvex_cli.local import report_failure
 
-        report_failure(console, failed, Path.cwd(), verbose="--verbose" in arguments or "-v" in arguments)
+        report_failure(console, failed, verbose="--verbose" in arguments or "-v" in arguments)
         return USERS
     except PyconvexError as error:
         console.error(_sentence(error), hint=error.hint)
@@ -114,6 +114,10 @@ def execute(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader, `head` perhaps, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except Exception:
+        traceback.print_exc()
+        console.error("this is a bug in pyconvex", hint="please report it, with the lines above")
+        return USERS
 
 
 def _sentence(error: PyconvexError) -> str:

@@ -1,5 +1,6 @@
 """Problems of a save, as text: what is wrong, where, the lines around it, and the fix."""
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -40,9 +41,12 @@ def _problem(
     problem: Problem, excerpt: "Callable[[Place], Excerpt | None]", terminal: Terminal, *, warning: bool, verbose: bool
 ) -> Iterator[str]:
     paint = terminal.paint
-    voice = paint("warn", f"warning[{problem.code}]:") if warning else paint("loud", f"error[{problem.code}]:")
+    voice = f"warning[{problem.code}]:" if warning else f"error[{problem.code}]:"
     first, *rest = harmless(problem.message).splitlines() or [""]
-    yield f"{voice} {paint('strong', first)}"
+    start, *more = _wrapped(f"{voice} {first}", terminal) or [voice]
+    yield f"{paint('warn' if warning else 'loud', voice)}{paint('strong', start[len(voice) :])}"
+    for line in more:
+        yield paint("strong", line)
     for line in rest:
         yield f"  {line}"
     for place in filter(None, (problem.place, *problem.also)):
@@ -53,7 +57,13 @@ def _problem(
         for line in problem.trace.rstrip().splitlines():
             yield paint("muted", f"  {harmless(line)}")
     if problem.hint:
-        yield f"{paint('name', 'hint:')} {harmless(problem.hint)}"
+        start, *more = _wrapped(f"hint: {harmless(problem.hint)}", terminal)
+        yield paint("name", "hint:") + start[5:]
+        yield from more
+
+
+def _wrapped(text: str, terminal: Terminal) -> list[str]:
+    return textwrap.wrap(text, terminal.width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
 
 
 def frame_lines(place: Place, found: "Excerpt", terminal: Terminal) -> Iterator[str]:

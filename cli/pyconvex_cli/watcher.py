@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+
+from pyconvex_cli.snapshot import Stamp, snapshot
 
 STEP_MS = 5
 DEBOUNCE_MS = 50
 """watchfiles waits `step` after a change for more of them, up to `debounce`; its defaults would cost 80 ms a save."""
 POLL_MS = 300
-
-Stamp: TypeAlias = tuple[int, int, int]
 
 _NEVER = {"_generated", "__pycache__", "node_modules", ".pyconvex", ".git"}
 _TEMPORARY = re.compile(
@@ -82,15 +81,6 @@ class Watched:
                 found.setdefault(matter, []).append(path)
         return found
 
-    def snapshot(self) -> dict[Path, Stamp]:
-        """What would show that a module was saved, made or deleted."""
-        stamps: dict[Path, Stamp] = {}
-        for path in self.functions.rglob("*.py"):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                stamps[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
-        return stamps
-
     def folders_around(self) -> set[Path]:
         """The folders to watch besides the functions folder, each without what lies below it."""
         return {self.project, *(path.parent for path in self.outside)}
@@ -120,7 +110,7 @@ class Watcher:
             self._threads.append(thread)
             thread.start()
             watching.wait()
-        now = self._watched.snapshot()
+        now = snapshot(self._watched.functions)
         self._tell({path for path in known.keys() | now.keys() if known.get(path) != now.get(path)})
 
     def outside(self, files: frozenset[Path]) -> None:

@@ -67,7 +67,7 @@ class TableDefinition:
         return _with_fields(self.validator, {"_id": Id(name), "_creationTime": Number()})
 
     def json(self, name: str) -> dict[str, object]:
-        """One element of `tables` in the schema JSON (semantics 4.3)."""
+        """One element of `tables` in the schema JSON."""
 
         def described(staged: bool) -> list[dict[str, object]]:
             chosen = (index for index in self.indexes if index.staged == staged)
@@ -102,7 +102,7 @@ class Schema:
         self.strict_table_name_types = strict_table_name_types
 
     def json(self) -> dict[str, object]:
-        """The schema JSON of Convex (semantics 4.3), whose `fields` leave out the implicit `_creationTime`."""
+        """The schema JSON of Convex, whose `fields` leave out the implicit `_creationTime`."""
         return {
             "tables": [table.json(name) for name, table in self.tables.items()],
             "schemaValidation": self.schema_validation,

@@ -6,7 +6,7 @@ in the project's `pyproject.toml`, else it is the default. Every value remembers
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
@@ -90,6 +90,12 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
     """Origin by setting name; limits appear as `limits.action_seconds`. What is absent is a default."""
+
+    def values(self, *, without: Collection[str] = ()) -> dict[str, object]:
+        """Every value by setting name, limits as `limits.action_seconds`, except those of the names in `without`."""
+        values = {name: getattr(self, name) for name in _PARSERS}
+        values |= {f"limits.{each.name}": getattr(self.limits, each.name) for each in fields(Limits)}
+        return {name: value for name, value in values.items() if name not in without}
 
     def origin(self, name: str) -> Origin:
         """Where the value of `name` (`"port"`, `"limits.action_seconds"`) came from."""

@@ -334,6 +334,20 @@ def test_ctrl_c_ends_at_once_with_connections_open(project: Path) -> None:
         assert running.said == said, "Ctrl-C is silent"
 
 
+def test_a_line_that_blocks_everybody_is_named(project: Path) -> None:
+    save(project, "messages.py", 'raise ValueError("on purpose")', "import time; time.sleep(0.4); return Response()")
+    with dev(project) as running:
+        says(running, "ready in")
+        wait_until(lambda: (project / ".env.local").exists(), "the watchdog watches")
+        wait_until(lambda: running.fetch("GET", "/fail").status == 200 and "[Blocked]" in running.said, "the warning")
+    assert re.search(
+        r"  warning\[Blocked\]: `time\.sleep` blocks every other request \(\d+ ms so far\)\n"
+        r"     convex/messages\.py:19\n"
+        r"  hint: await an async library instead, or `asyncio\.to_thread\(\.\.\.\)`\n",
+        running.said,
+    )
+
+
 def test_files_outside_the_folder_offer_a_restart(project: Path) -> None:
     (project / "helpers.py").write_text("WORD = 'one'\n")
     with (project / "convex/messages.py").open("a") as messages:

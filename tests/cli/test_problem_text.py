@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pyconvex.errors import Place, Problem
 from pyconvex.loading.excerpt import Excerpt, excerpt
-from pyconvex_cli.console import Terminal
+from pyconvex_cli.console import PLAIN_WIDTH, Terminal
 from pyconvex_cli.local import disk_excerpts
 from pyconvex_cli.problems import problem_lines
 
@@ -45,6 +45,17 @@ def test_both_places_are_shown() -> None:
         "   2 │",
         "   gone.py:7",
     ]
+
+
+def test_long_sentences_wrap_where_the_terminal_ends() -> None:
+    problem = Problem("Odd", "something went " + "very " * 8 + "wrong", hint="do " + "this and " * 5 + "that")
+    assert shown(problem, width=40) == [
+        "error[Odd]: something went very very",
+        "  very very very very very very wrong",
+        "hint: do this and this and this and this",
+        "  and this and that",
+    ]
+    assert shown(problem, width=PLAIN_WIDTH) == [f"error[Odd]: {problem.message}", f"hint: {problem.hint}"]
 
 
 def test_a_problem_without_a_place() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyconvex_cli.watcher import Matter, Stamp, Watched, Watcher
+from pyconvex_cli.snapshot import Stamp, snapshot
+from pyconvex_cli.watcher import Matter, Watched, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -84,7 +85,7 @@ async def watching(
     seen = Seen(project)
     watched = Watched(project, project / "convex")
     watcher = Watcher(watched, seen.report)
-    await asyncio.to_thread(watcher.start, watched.snapshot() if known is None else known)
+    await asyncio.to_thread(watcher.start, snapshot(watched.functions) if known is None else known)
     try:
         yield watcher, seen
     finally:
@@ -185,7 +186,7 @@ def test_a_folder_that_is_made_anew_is_still_watched(project: Path) -> None:
 
 def test_what_was_saved_before_the_watch_began_is_not_missed(project: Path) -> None:
     async def story() -> None:
-        known = Watched(project, project / "convex").snapshot()
+        known = snapshot(project / "convex")
         (project / "convex/admin/new.py").write_text("")
         (project / "convex/messages.py").unlink()
         async with watching(project, known) as (_, seen):

@@ -1,4 +1,4 @@
-"""Validators from annotations, as `api.md` lists them; unknown ones are refused by name and place."""
+"""Validators from annotations; unknown ones are refused by name and place."""
 
 import datetime
 import enum

@@ -178,7 +178,7 @@ NO_JSON: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("data", "message"), NO_JSON, ids=lambda part: str(part)[:30])
+@pytest.mark.parametrize(("data", "message"), NO_JSON)
 def test_what_json_has_not(data: Any, message: str) -> None:
     with pytest.raises(TypeError) as caught:
         Response.json(data)

@@ -1,4 +1,4 @@
-"""The router: which routes it refuses and why, and which route answers a request (semantics 2.2 and 2.3)."""
+"""The router: which routes it refuses and why, and which route answers a request."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def router() -> HttpRouter:
 GOOD: dict[str, Any] = {"path": "/x", "method": "GET", "handler": handler}
 
 REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
-    # the order of semantics 2.2
+    # in the order in which they are checked
     ({"handler": None}, "RouteWithoutHandler", "route requires handler", "leave handler out to decorate"),
     ({"handler": None, "method": None}, "RouteWithoutHandler", "route requires handler", ""),
     ({"method": None, "path": "x"}, "NoMethod", "route requires method", "method='GET'"),

@@ -91,6 +91,18 @@ def test_polling_takes_what_is_there_and_does_not_wait() -> None:
     run(story)
 
 
+def test_a_body_that_nobody_reads_is_not_taken_in_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyconvex.http.asgi.EARLY_BYTES_MAX", 250)
+
+    async def story() -> None:
+        server = Server(*[part(b"x" * 100)] * 10, part(b"", more=False))
+        assert not server.exchange.body.look()
+        assert server.waiting.qsize() == 8
+        assert len(await server.exchange.body.read(2000)) == 1000
+
+    run(story)
+
+
 def test_polling_leaves_a_reader_that_waits_alone() -> None:
     async def story() -> None:
         server = Server()

@@ -1,4 +1,4 @@
-"""`http/authorization.py`: every form of the Authorization header (semantics 2.10, wire 3.4)."""
+"""`http/authorization.py`: every form of the Authorization header."""
 
 import base64
 import json

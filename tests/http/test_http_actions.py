@@ -1,5 +1,6 @@
-"""HTTP actions over real sockets: the outcome table of semantics 2.13 and what surrounds it (2.3 to 2.11)."""
+"""HTTP actions over real sockets: what each situation is answered and logged with."""
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -500,6 +501,24 @@ def test_a_large_body_that_nobody_reads(tmp_path: Path) -> None:
     run(whole)
 
 
+def test_a_body_without_end_that_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyconvex.http.asgi.LINGER_SECONDS", 0.05)
+
+    async def whole() -> None:
+        async with served(tmp_path, {"http": LIMITED}) as server:
+            reader, writer = await server.connect()
+            writer.write(b"POST /ignore HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+            answer = asyncio.ensure_future(read_reply(reader))
+            chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+            with pytest.raises(ConnectionError):
+                while True:
+                    writer.write(chunk)
+                    await writer.drain()
+            assert (await answer).text == "ignored"
+
+    run(whole)
+
+
 def test_a_response_at_the_limit(tmp_path: Path) -> None:
     async def story(server: Served) -> None:
         assert len((await server.send("/give/1000")).body) == 1000
@@ -527,6 +546,23 @@ def test_a_handler_that_never_returns(tmp_path: Path) -> None:
         reply = await server.send("/forever")
         assert reply.status == 500
         assert "Function execution timed out (maximum duration: 0.3s)" in reply.json["code"]
+
+    limited(tmp_path, story)
+
+
+def test_too_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyconvex.engine.actions.PERMIT_SECONDS", 0.01)
+
+    async def story(server: Served) -> None:
+        waiting = [asyncio.ensure_future(server.send("/forever")) for _ in range(LIMITS.concurrent_actions)]
+        await server.until(lambda: server.host.app.busy)
+        reply = await server.send("/give/1")
+        while reply.status == 200:  # those that wait may not have got their places yet
+            reply = await server.send("/give/1")
+        assert (reply.status, reply.json["code"]) == (429, "TooManyConcurrentRequests")
+        assert server.completions[-1].identifier == "GET /give/{size:int}"
+        assert [each.status for each in await asyncio.gather(*waiting)] == [500, 500]
+        assert (await server.send("/give/1")).status == 200
 
     limited(tmp_path, story)
 

@@ -1,4 +1,4 @@
-"""Document ids, against the vectors that the official decoder accepted (wire-protocol 2.2)."""
+"""Document ids, against the vectors that the official decoder accepted."""
 
 import pytest
 from hypothesis import given

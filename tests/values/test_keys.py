@@ -1,4 +1,4 @@
-"""Index keys, against the bytes of wire-protocol 1.7. Their order is tested in test_properties."""
+"""Index keys, against bytes worked out by hand. Their order is tested in test_properties."""
 
 from itertools import pairwise
 

@@ -115,7 +115,7 @@ def _compare_sequences(left: list[Value], right: list[Value]) -> int:
 
 
 def compare(left: Value | Undefined, right: Value | Undefined) -> int:
-    """Convex's order of values, written down from semantics 0.3 without any bytes."""
+    """Convex's order of values, written down without any bytes."""
     left, right = (float(side) if type(side) is int else side for side in (left, right))
     if rank := _type_rank(left) - _type_rank(right):
         return rank

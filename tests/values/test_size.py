@@ -1,4 +1,4 @@
-"""Sizes and depths in Convex's units (wire-protocol 1.4)."""
+"""Sizes and depths in Convex's units."""
 
 import pytest
 

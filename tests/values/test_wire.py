@@ -1,4 +1,4 @@
-"""Values as JSON, against the vectors of Convex's own implementations (wire-protocol section 1)."""
+"""Values as JSON, against the vectors of Convex's own implementations."""
 
 import json
 import math

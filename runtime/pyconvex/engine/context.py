@@ -1,4 +1,4 @@
-"""The `ctx` of queries, mutations and actions (api.md: "What each ctx has").
+"""The `ctx` of queries, mutations and actions.
 
 Members are made when they are asked for: most functions use one or two of them.
 """

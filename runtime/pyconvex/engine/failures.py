@@ -54,7 +54,7 @@ class Failure:
         return "\n".join([self.message, "".join(map(str, self.frames))]) if self.frames else self.message
 
     def for_client(self, request_id: str, *, redacted: bool) -> str:
-        """The `errorMessage` of the client API (wire-protocol 3.5); a redacted one says no more than the request id."""
+        """The `errorMessage` of the client API; a redacted one says no more than the request id."""
         first = f"[Request ID: {request_id}] Server Error"
         return first if redacted else f"{first}\n{self.text}"
 

@@ -1,4 +1,4 @@
-"""The `q` of `filter`: expressions over a document, evaluated row by row (semantics 3.5).
+"""The `q` of `filter`: expressions over a document, evaluated row by row.
 
 Comparisons follow the order of all values; arithmetic takes two int64 or two float64.
 https://docs.convex.dev/database/reading-data/filters

@@ -71,7 +71,7 @@ class HttpExecution:
         self._deadline = 0.0
         self._tokens: tuple[Token[Any], Token[Any]]
         if request is not None:
-            # Lines go out before their route is known to a reader, so under the path as it came (semantics 2.11).
+            # Lines go out before their route is known to a reader, so under the path as it came.
             execution.identifier = request
 
     async def __aenter__(self) -> HttpExecution:
@@ -125,7 +125,7 @@ class HttpExecution:
             yield chunk
 
     def line(self, level: Level, text: str, code: str) -> None:
-        """Adds a line of the server's own about this request, such as a body over its limit (semantics 2.9)."""
+        """Adds a line of the server's own about this request, such as a body over its limit."""
         self.execution.lines.add_system(level, text, code)
 
     def finish(self, *, status: int | None, error: str | None = None, note: str | None = None) -> None:

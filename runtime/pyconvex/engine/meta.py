@@ -1,4 +1,4 @@
-"""`ctx.meta`: what a function can learn about itself, its request and its deployment (semantics 1.1)."""
+"""`ctx.meta`: what a function can learn about itself, its request and its deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which texts are paths of functions (wire-protocol 3.6), and which function a call means."""
+"""Which texts are paths of functions, and which function a call means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `q` of `with_index`, and the range of index keys it stands for (semantics 3.4).
+"""The `q` of `with_index`, and the range of index keys it stands for.
 
 https://docs.convex.dev/database/reading-data/indexes#querying-documents-using-indexes
 """

@@ -1,4 +1,4 @@
-"""The log entry of a finished execution (wire-protocol 8.2)."""
+"""The log entry of a finished execution."""
 
 from __future__ import annotations
 

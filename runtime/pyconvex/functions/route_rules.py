@@ -1,4 +1,4 @@
-"""What a route may be: the rules of semantics 2.2, in their order, and the handlers that are none."""
+"""What a route may be: its rules, in the order in which Convex checks them, and the handlers that are none."""
 
 from types import FunctionType
 from typing import Any, TypeGuard

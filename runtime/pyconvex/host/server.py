@@ -10,19 +10,23 @@ Imported only when something is served: it costs 140 ms.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.logging import Logger
 from hypercorn.typing import ASGIFramework, LifespanState, ResponseSummary, WWWScope
 
 from pyconvex.http.asgi import Asgi
 
 from .ports import BACKLOG, Sockets
+
+WRITE_AHEAD_BYTES = 64 * 1024
+"""How much of a response may wait for a slow reader before its producer has to wait too."""
 
 GOODBYE_SECONDS = 0.3
 """How long connections may take to send what is left after they were told to end; then they are dropped."""
@@ -86,12 +90,45 @@ class _Worker:
 
 
 class _Connection(TCPServer):
-    """A connection of Hypercorn's, with a timer for its idle time in place of a task for each pause."""
+    """A connection of Hypercorn's, with two shortcuts that make a request a third cheaper.
+
+    What is written in one turn of the event loop goes out in one piece (the head and the body of a response, as a
+    rule), and idle time is measured with a timer in place of a task for each pause.
+    """
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         self.idle_timer = _IdleTimer(self.loop, self.config.keep_alive_timeout, self._initiate_server_close)
         self.idle_task = cast("Any", self.idle_timer)  # Hypercorn names its own class there
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
+
+    async def protocol_send(self, event: Event) -> None:
+        if not isinstance(event, RawData):
+            self._flush()
+            await super().protocol_send(event)
+            return
+        if not self._unsent:
+            self.loop.call_soon(self._flush)
+        self._unsent.append(event.data)
+        self._unsent_bytes += len(event.data)
+        if self._unsent_bytes + self.writer.transport.get_write_buffer_size() > WRITE_AHEAD_BYTES:
+            self._flush()
+            try:
+                await self.writer.drain()
+            except (ConnectionError, RuntimeError):
+                await self.protocol.handle(Closed())
+
+    async def _close(self) -> None:
+        self._flush()
+        await super()._close()
+
+    def _flush(self) -> None:
+        if self._unsent_bytes:
+            with suppress(ConnectionError, RuntimeError):  # the peer is gone: the reading side hears of it too
+                self.writer.write(b"".join(self._unsent))
+        self._unsent.clear()
+        self._unsent_bytes = 0
 
 
 class _IdleTimer:

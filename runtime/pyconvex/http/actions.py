@@ -137,7 +137,7 @@ class HttpActions:
             raise FunctionFailed(Failure("The mounted application ended without a response"))
 
     async def _answer_failure(self, exchange: Exchange, running: HttpExecution, failure: Failure) -> None:
-        """The error body of semantics 2.9.1, unless a response has begun: that one is cut off then."""
+        """The error body (`code`, `trace`, `data`), unless a response has begun: that one is cut off then."""
         if not exchange.started:
             number = running.execution.call.request_id
             await exchange.respond(500, JSON, failure_body(failure, number, redacted=self._deployment.redact))

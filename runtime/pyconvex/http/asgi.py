@@ -22,6 +22,9 @@ RawHeaders = list[tuple[bytes, bytes]]
 PATIENCE_SECONDS = 0.002
 """A client that leaves sooner after its request is not noticed before its answer begins."""
 
+EARLY_BYTES_MAX = 2**20
+"""How much of a body is taken in before somebody reads it; the rest waits with the server and the client."""
+
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 64 * 2**20
 """How long and how much of an unread request body is taken in after its response was sent, so that a client that
@@ -45,11 +48,12 @@ class BodyTooLarge(RequestRefused):
 class Body:
     """The body of one request, as an async iterator of bytes."""
 
-    __slots__ = ("_early", "_ended", "_receive", "complete", "disconnected")
+    __slots__ = ("_early", "_early_bytes", "_ended", "_receive", "complete", "disconnected")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._early: list[bytes] = []
+        self._early_bytes = 0
         self._ended = False
         self.complete = False
         """All of it has arrived (though some may not have been read yet)."""
@@ -65,7 +69,9 @@ class Body:
             if self.disconnected:
                 raise ClientGone
             self._take(await self._receive())
-        return self._early.pop(0)
+        chunk = self._early.pop(0)
+        self._early_bytes -= len(chunk)
+        return chunk
 
     async def read(self, limit: int) -> bytes:
         """All of it.
@@ -83,7 +89,7 @@ class Body:
 
     def arrived(self) -> bytes:
         """What has arrived and was not read yet."""
-        chunks, self._early = self._early, []
+        chunks, self._early, self._early_bytes = self._early, [], 0
         return b"".join(chunks)
 
     async def receive(self) -> Message:
@@ -96,8 +102,11 @@ class Body:
         return {"type": "http.disconnect"}
 
     def poll(self) -> None:
-        """Take in what has arrived of the body, without waiting for more."""
-        while not (self.complete or self.disconnected) and (message := _at_once(self._receive)) is not None:
+        """Take in what has arrived of the body, without waiting for more; not without bounds, if nobody reads it."""
+        while not (self.complete or self.disconnected or self._early_bytes >= EARLY_BYTES_MAX):
+            message = _at_once(self._receive)
+            if message is None:
+                return
             self._take(message)
 
     def look(self) -> bool:
@@ -112,10 +121,11 @@ class Body:
         left = LINGER_BYTES
         try:
             async with asyncio.timeout(LINGER_SECONDS):
-                while left > 0 and not (self.complete or self.disconnected):
+                while not (self.complete or self.disconnected):
+                    left -= len(self.arrived())
+                    if left <= 0:
+                        return
                     self._take(await self._receive())
-                    left -= sum(map(len, self._early))
-                    self._early.clear()
         except TimeoutError:
             return
 
@@ -132,7 +142,7 @@ class Body:
     async def _forget(self) -> None:
         while not (self.complete or self.disconnected):
             self._take(await self._receive())
-            self._early.clear()
+            self.arrived()
 
     def _take(self, message: Message) -> None:
         if message["type"] != "http.request":
@@ -140,6 +150,7 @@ class Body:
             return
         if chunk := message.get("body"):
             self._early.append(chunk)
+            self._early_bytes += len(chunk)
         if not message.get("more_body", False):
             self.complete = True
 
@@ -237,7 +248,8 @@ class Exchange:
         """Send the head of a response whose body follows through `write` and `finish`."""
         # to look costs 5 µs, and a client that is gone this early would have had no use for an answer anyway
         if monotonic() - self._began > PATIENCE_SECONDS:
-            self.left_before_answer = self.body.look()
+            self.body.look()
+        self.left_before_answer = self.body.disconnected
         self.started = True
         self.status = status
         if self.extra_headers:

@@ -1,4 +1,4 @@
-"""The rules for one document, and the errors of those that break them (semantics 3.1, 3.2 and 4.5)."""
+"""The rules for one document, and the errors of those that break them."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache

@@ -1,7 +1,7 @@
 """What a transaction read and what it changed: ranges and points of index keys.
 
 Conflicts and live queries are decided by nothing else: a commit concerns a reader when one of the keys it wrote lies
-in one of the ranges that were read (semantics 3.9 and 5.2).
+in one of the ranges that were read.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What one function's transaction has used up, and the limits on it (semantics 5.4)."""
+"""What one function's transaction has used up, and the limits on it."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""Document ids: table number, 16 bytes and a checksum in base32 (wire-protocol section 2)."""
+"""Document ids: table number, 16 bytes and a checksum in base32."""
 
 from functools import lru_cache
 from itertools import accumulate

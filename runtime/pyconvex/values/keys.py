@@ -1,4 +1,4 @@
-"""Values as byte strings that sort as Convex orders values (wire-protocol 1.7).
+"""Values as byte strings that sort as Convex orders values.
 
 `undefined < null < Int64 < Float64 < Boolean < String < Bytes < Array < Object`. Each value starts with a byte that
 says its type. Whatever varies in length ends with a zero byte, less than any type's, so that a prefix sorts first.

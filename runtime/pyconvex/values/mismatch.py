@@ -1,4 +1,4 @@
-"""What a validator says about a value that it refuses, in Convex's words (semantics 4.4, wire-protocol 3.5)."""
+"""What a validator says about a value that it refuses, in Convex's words."""
 
 from collections.abc import Callable
 

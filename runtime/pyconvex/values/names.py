@@ -1,4 +1,4 @@
-"""Which names are legal: keys of objects, fields of documents, tables and indexes (wire-protocol 1.3)."""
+"""Which names are legal: keys of objects, fields of documents, tables and indexes."""
 
 import re
 from typing import Final

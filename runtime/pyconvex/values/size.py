@@ -1,4 +1,4 @@
-"""How large and how deep a value is, in the units of Convex's limits (wire-protocol 1.4)."""
+"""How large and how deep a value is, in the units of Convex's limits."""
 
 from typing import Final, cast
 

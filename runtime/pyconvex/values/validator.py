@@ -51,7 +51,7 @@ class Validator(ABC):
 
     @abstractmethod
     def json(self) -> dict[str, object]:
-        """The validator JSON of wire-protocol 7.3, without `optional`, which belongs to the field."""
+        """The validator JSON of a function spec, without `optional`, which belongs to the field."""
 
     @abstractmethod
     def text(self) -> str:

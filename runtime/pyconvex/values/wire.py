@@ -1,6 +1,6 @@
 """Values as JSON: Convex's encoded form, the other forms of its HTTP API, and the form documents are stored in.
 
-Wire-protocol section 1. Int64, bytes and the floats that JSON lacks are written as `{"$integer": …}`, `{"$bytes": …}`
+Int64, bytes and the floats that JSON lacks are written as `{"$integer": …}`, `{"$bytes": …}`
 and `{"$float": …}`. Everywhere but in storage a plain `int` is written as the float64 it is: `3` as `3.0`.
 """
 
