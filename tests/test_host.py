@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 import weakref
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -355,6 +356,19 @@ def test_a_load_that_hangs_ends_and_requests_go_on_meanwhile(tmp_path: Path) -> 
             assert answers > 3
 
     run(story)
+
+
+def test_the_end_does_not_wait_for_a_load_that_hangs(tmp_path: Path) -> None:
+    write_modules(tmp_path, {"messages": "import time\ntime.sleep(20)\n"})
+
+    async def story(host: Host) -> None:
+        reload = asyncio.ensure_future(host.reload())
+        await asyncio.sleep(0)
+        assert not reload.done()
+
+    began = time.perf_counter()
+    hosted(tmp_path, story)
+    assert time.perf_counter() - began < 2
 
 
 def test_data_outlives_the_process(tmp_path: Path) -> None:

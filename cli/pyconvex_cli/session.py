@@ -83,9 +83,11 @@ class DevSession:
             first: the first version, which is served already, and which took `seconds`.
             known: the functions folder as it was before that version was loaded.
         """
-        self._follow_log()
         try:
-            await self._show_first(first, seconds)
+            self.screen.opened()
+            with self._rows_held(always=True):
+                self._follow_log()
+                await self._show_first(first, seconds)
             if self._leave.code is None:
                 await self._stay(known, server)
         finally:
@@ -111,7 +113,6 @@ class DevSession:
     # -- versions --------------------------------------------------------------------------------------------------
 
     async def _show_first(self, first: Reloaded | LoadFailed, seconds: float) -> None:
-        self.screen.opened()
         self._note(first)
         if isinstance(first, LoadFailed):
             self.screen.failed(first.problems, (), None)
@@ -304,9 +305,10 @@ class DevSession:
     # -- small things ----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _rows_held(self) -> Generator[None, None, None]:
-        """No rows while a reload prints, unless they were asked for `always`."""
-        if self._text is None or self._settings.tail_logs is not TailLogs.PAUSE_ON_DEPLOY:
+    def _rows_held(self, *, always: bool = False) -> Generator[None, None, None]:
+        """No rows while a version is shown, unless the user wants them `always`; at the start they come last."""
+        wanted = always or self._settings.tail_logs is TailLogs.PAUSE_ON_DEPLOY
+        if self._text is None or not wanted:
             yield
             return
         self._text.hold(True)

@@ -79,7 +79,7 @@ async def _drive(port: int, request: Callable[[], bytes], connections: int, seco
 def drive(port: int, request: Callable[[], bytes], *, connections: int, seconds: float) -> Tally:
     """Load `port` for `seconds` and count what was answered with 200 in that time."""
     tally = asyncio.run(_drive(port, request, connections, seconds))
-    if tally.failed:
+    if tally.failed or not tally.answered:
         raise RuntimeError(f"{tally.failed} requests failed beside {tally.answered} answered ones")
     return tally
 

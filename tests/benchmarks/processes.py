@@ -59,7 +59,7 @@ def serving(
         process = subprocess.Popen(
             [str(part).replace("{port}", str(port)) for part in command],
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            env=_environment(environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -73,6 +73,12 @@ def serving(
         yield Server(port, time.perf_counter() - begun, process.pid)
     finally:
         _end(process)
+
+
+def _environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """This one's, with the bytecode cache that every ordinary start has: the peers' was made when they were installed."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **changes}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -168,6 +168,13 @@ def test_serving_and_reloading(project: Path) -> None:
     assert not (project / ".pyconvex/server.json").exists()
 
 
+def test_requests_before_anything_is_shown_are_shown_too(project: Path) -> None:
+    with dev(project) as running:
+        running.fetch("GET", "/hello")  # as soon as the port answers
+        says(running, "greeting 1")
+        assert running.said.index("ready in") < running.said.index("GET /hello  ")
+
+
 def test_a_bad_start_is_mended_by_a_save(project: Path) -> None:
     save(project, "http.py", "default = http\n", "")
     with dev(project) as running:

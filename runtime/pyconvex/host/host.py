@@ -36,6 +36,7 @@ from pyconvex.store.store import SchemaChange, SchemaViolation, Store
 
 from .admin_key import admin_key, instance_name, new_admin_key
 from .lock import Running, announced, deployment_lock
+from .loop import in_daemon_thread
 from .ports import Sockets, bind_sockets
 
 COLLECT_AFTER_SECONDS = 1.0
@@ -173,7 +174,7 @@ class Host:
         self._loading, self._next = self._next, None
         began = time.perf_counter()
         with self.environment.visible():
-            loaded = await asyncio.to_thread(self._loader.load)
+            loaded = await in_daemon_thread(self._loader.load)
         schema = await self._activate(loaded)
         changes = changes_between(self.registry, loaded.registry)
         self.versions.swap(loaded.registry, loaded.retire)
@@ -213,8 +214,11 @@ class Host:
     async def _end(self) -> None:
         if self._collection is not None:
             self._collection.cancel()
-        for reload in filter(None, (self._loading, self._next)):
+        reloads = [each for each in (self._loading, self._next) if each is not None]
+        for reload in reloads:
             reload.cancel()
+        if reloads:
+            await asyncio.wait(reloads)
         await self.app.close()
 
 

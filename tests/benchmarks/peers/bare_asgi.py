@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain;charset=UTF-8")]}
+HEADERS = [(b"content-type", b"text/plain;charset=UTF-8"), (b"content-length", b"5")]
+START = {"type": "http.response.start", "status": 200, "headers": HEADERS}
 BODY = {"type": "http.response.body", "body": b"hello"}
 
 
