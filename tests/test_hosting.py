@@ -127,6 +127,24 @@ def test_it_ends_at_once_with_open_connections(kind: str) -> None:
     run(story)
 
 
+def test_idle_connections_are_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyconvex.host.server._HostedConfig.keep_alive_timeout", 0.2)
+
+    async def story() -> None:
+        async with served(hello) as server:
+            reader, writer = await server.connect()
+            for _ in range(4):  # longer than the limit together, but never idle for that long
+                writer.write(GET)
+                await reader.readuntil(b"hello")
+                await asyncio.sleep(0.1)
+            began = time.perf_counter()
+            assert await reader.read() == b""
+            assert time.perf_counter() - began < 1
+            writer.close()
+
+    run(story)
+
+
 def test_garbage_ends_a_connection_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         async with served(hello) as server:

@@ -7,12 +7,11 @@ import sqlite3
 import time
 from pathlib import Path
 
+from benchmarks import projects
+from benchmarks.measure import Goal, Row, ratio, raw
 from pyconvex.engine.execution import Call, Caller
 from pyconvex.engine.identity import ADMIN
 from pyconvex.host import Host, HostOptions
-
-from benchmarks import projects
-from benchmarks.measure import Goal, Row, ratio, raw
 
 ROUNDS, SECONDS = 5, 1.5
 GOALS = {1: None, 16: None, 64: Goal(3, at_least=True)}

@@ -76,7 +76,7 @@ def serving(
 
 
 def _environment(changes: Mapping[str, str]) -> dict[str, str]:
-    """This one's, with the bytecode cache that every ordinary start has: the peers' was made when they were installed."""
+    """This one's, with the bytecode cache of every ordinary start: the peers got theirs when they were installed."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, **changes}
 
