@@ -20,7 +20,7 @@ from pyconvex.engine.environment import Environment, Urls
 from pyconvex.engine.log_store import LogStore
 from pyconvex.engine.logs import LogBook
 from pyconvex.engine.runner import Runner
-from pyconvex.engine.time_limit import TimeLimitExceeded
+from pyconvex.engine.time_limit import TimeLimitExceeded, progress
 from pyconvex.engine.versions import Versions
 from pyconvex.errors import LoadFailed, Problem, Remedy, StartFailed
 from pyconvex.files.local import LocalFiles
@@ -105,6 +105,7 @@ class Host:
         self.admin_key = deployment.admin_key
         self._loader = Loader(
             options.functions_folder,
+            root=options.project,
             builtins={"print": function_print, LIMIT_NAME: TimeLimitExceeded},
             substitutes=SUBSTITUTES,
             limits=options.limits,
@@ -236,7 +237,8 @@ async def _build(options: HostOptions, closing: AsyncExitStack) -> Deployment:
 
 async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) -> Deployment:
     limits, clock = options.limits, options.clock
-    store = Store(SqlitePersistence(None if options.memory else folder / "data.sqlite3"), limits, clock)
+    path = None if options.memory else folder / "data.sqlite3"
+    store = Store(SqlitePersistence(path, clock=clock, expired=progress), limits, clock)
     await store.open()
     closing.push_async_callback(store.close)
     logs = LogBook(clock, None if options.memory else LogStore(folder / "logs", limits.log_history_bytes))
