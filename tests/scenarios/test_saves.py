@@ -80,7 +80,7 @@ def test_no_save_fails_a_request_or_mixes_versions(tmp_path: Path) -> None:
         load = Load(running)
         clients = [pool.submit(load.run) for _ in range(CLIENTS)]
         try:
-            _save_again_and_again(tmp_path, load)
+            _save_again_and_again(running, load)
         finally:
             load.stop()
         for client in clients:
@@ -89,15 +89,21 @@ def test_no_save_fails_a_request_or_mixes_versions(tmp_path: Path) -> None:
         assert load.answered > SAVES
 
 
-def _save_again_and_again(folder: Path, load: Load) -> None:
-    """Every third save is good and has to be served; the others are broken, each in another way."""
+def _save_again_and_again(running: Dev, load: Load) -> None:
+    """Every third save is good and has to be served; the others are broken in different ways and have to be refused."""
     broken = itertools.cycle(BROKEN)
     for number in range(1, SAVES + 1):
         if number % 3:
-            (folder / "convex" / "http.py").write_text(next(broken))
-            continue
-        _save_two_files_at_once(folder, number)
-        wait_until(lambda: load.newest >= number or load.wrong, f"version {number} is served")  # noqa: B023 - waited for here
+            _save_broken(running, next(broken))
+        else:
+            _save_two_files_at_once(running.folder, number)
+            wait_until(lambda: load.newest >= number or load.wrong, f"version {number} is served")  # noqa: B023 - waited for here
+
+
+def _save_broken(running: Dev, text: str) -> None:
+    said = running.said.count("not reloaded")
+    (running.folder / "convex" / "http.py").write_text(text)
+    wait_until(lambda: running.said.count("not reloaded") > said, f"{text!r} is refused")
 
 
 def _save_two_files_at_once(folder: Path, version: int) -> None:
