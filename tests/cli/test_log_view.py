@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from pyconvex.engine.logs import Completion
 from pyconvex_cli.console import Terminal
 from pyconvex_cli.log_rows import Layout
-from pyconvex_cli.log_view import HELD_MAX, ROWS_PER_FLUSH, LogView
+from pyconvex_cli.log_view import HELD_MAX, SHOWN_AT_ONCE, LogView
 
 
 def done(identifier: str, error: str | None = None, number: int = 0, parent: str | None = None) -> Completion:
@@ -83,25 +83,42 @@ def test_the_header_comes_again_after_other_output() -> None:
 
 def test_a_flood_is_counted_instead_of_shown_but_failures_are_shown() -> None:
     async def story(view: LogView, shown: Shown) -> None:
-        for number in range(ROWS_PER_FLUSH + 300):
+        for number in range(SHOWN_AT_ONCE + 300):
             view.receive(done("m:f" if number % 3 else "m:g", number=number))
         view.receive(done("m:broken", error="Uncaught ValueError: boom", number=1000))
         await shown.until(lambda: bool(shown.rows))
 
     rows = run(story).rows
-    assert len(rows) == ROWS_PER_FLUSH + 3
+    assert len(rows) == SHOWN_AT_ONCE + 3
     assert "m:broken" in rows[-3]
     assert "ValueError: boom" in rows[-2]
     assert rows[-1] == "… 301 more requests: 200 × m:f, 100 × m:g, 1 × m:broken"
 
 
+def test_a_flood_that_goes_on_is_shown_in_fewer_writes() -> None:
+    requests = 12 * SHOWN_AT_ONCE
+
+    async def story(view: LogView, shown: Shown) -> None:
+        for number in range(requests):
+            view.receive(done("m:f", number=number))
+            if number % SHOWN_AT_ONCE == 0:
+                await asyncio.sleep(0.04)
+        view.close()
+
+    shown = run(story)
+    counts = [int(line.split()[1]) for line in shown.rows if line.startswith("…")]
+    told = len(shown.rows) - len(counts) + sum(counts)
+    assert told == requests
+    assert shown.writes < 8
+
+
 def test_verbose_shows_everything() -> None:
     async def story(view: LogView, shown: Shown) -> None:
-        for number in range(ROWS_PER_FLUSH + 5):
+        for number in range(SHOWN_AT_ONCE + 5):
             view.receive(done("m:f", number=number))
         await shown.until(lambda: bool(shown.rows))
 
-    assert len(run(story, everything=True).rows) == ROWS_PER_FLUSH + 5
+    assert len(run(story, everything=True).rows) == SHOWN_AT_ONCE + 5
 
 
 def test_a_paused_log_keeps_what_comes() -> None:
