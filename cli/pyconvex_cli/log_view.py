@@ -12,8 +12,11 @@ from pyconvex_cli.log_rows import Gatherer, Layout, request_lines
 from pyconvex_cli.wording import counted
 
 FLUSH_SECONDS = 0.03
-ROWS_PER_FLUSH = 40
-"""About 1,300 requests a second; nobody reads faster, and writing more would slow the requests themselves."""
+FLOOD_SECONDS = 0.25
+"""Between two flushes while there is more than is shown."""
+SHOWN_AT_ONCE = 40
+SHOWN_PER_SECOND = 100
+"""Requests; nobody reads faster, and a row costs a tenth of the request that it tells of."""
 HELD_MAX = 1000
 
 
@@ -34,6 +37,9 @@ class LogView:
         self._arrived: list[LogEntry] = []
         self._ready: deque[list[LogEntry]] = deque(maxlen=HELD_MAX)
         self._dropped = 0
+        self._room = float(SHOWN_AT_ONCE)
+        self._room_at = time.monotonic()
+        self._is_flood = False
         self._timer: asyncio.TimerHandle | None = None
         self._on_hold = False
         self._has_header = False
@@ -44,7 +50,7 @@ class LogView:
         """Called while a request is answered, so it only notes the entry."""
         self._arrived.append(entry)
         if self._timer is None:
-            self._flush_in(FLUSH_SECONDS)
+            self._flush_in(FLOOD_SECONDS if self._is_flood else FLUSH_SECONDS)
 
     def hold(self) -> None:
         """Write nothing until `release`."""
@@ -111,11 +117,20 @@ class LogView:
         if self._dropped:
             lines.append(layout.paint("muted", f"… {counted(self._dropped, 'request')} not shown"))
             self._dropped = 0
-        room = len(requests) if self._everything else ROWS_PER_FLUSH
+        room = len(requests) if self._everything else self._taken_room(len(requests))
         for request in requests[:room]:
             lines += request_lines(request, layout)
         lines += _summary(requests[room:], layout)
+        self._is_flood = room < len(requests)
         self._write(lines)
+
+    def _taken_room(self, wanted: int) -> int:
+        """For how many of `wanted` requests there is room now; it grows again with time."""
+        now = time.monotonic()
+        room = min(self._room + (now - self._room_at) * SHOWN_PER_SECOND, SHOWN_AT_ONCE)
+        taken = min(wanted, int(room))
+        self._room, self._room_at = room - taken, now
+        return taken
 
 
 def _summary(requests: list[list[LogEntry]], layout: Layout) -> Iterator[str]:

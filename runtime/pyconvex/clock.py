@@ -38,12 +38,11 @@ class SystemClock:
     def random_bytes(self, count: int) -> bytes:
         if count > _POOLED_BYTES_MAX:
             return os.urandom(count)
-        pool = _pools.setdefault(count, [])
         try:
-            return pool.pop()
-        except IndexError:
+            return _pools[count].pop()
+        except LookupError:
             drawn = os.urandom(count * _POOLED)
-            pool.extend(drawn[at : at + count] for at in range(count, len(drawn), count))
+            _pools.setdefault(count, []).extend(drawn[at : at + count] for at in range(count, len(drawn), count))
             return drawn[:count]
 
 

@@ -9,14 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from pyconvex.engine.boundary import (
-    accept_arguments,
-    accept_result,
-    check_kind,
-    refuse_positional,
-    shown_path,
-    table_names,
-)
+from pyconvex.engine.boundary import accept_arguments, accept_result, check_kind, refuse_positional, shown_path
 from pyconvex.engine.context import ActionCtx
 from pyconvex.engine.execution import Caller, Execution, current
 from pyconvex.engine.failures import describe
@@ -46,7 +39,7 @@ async def execute(execution: Execution, function: Function, given: object) -> tu
     """
     execution.visibility = function.visibility
     try:
-        value, ts = await _dispatch(execution, function, given)
+        value, ts = await _run(execution, function, given)
     except asyncio.CancelledError:
         report(execution, error="Cancelled: the caller ended first")
         raise
@@ -67,31 +60,28 @@ def is_users(error: Exception, execution: Execution) -> bool:
     return error is execution.raised or isinstance(error, DeveloperError | RequestRefused)
 
 
-async def _dispatch(execution: Execution, function: Function, given: object) -> tuple[Value, int | None]:
-    tables = table_names(execution.services.store)
-    arguments = accept_arguments(execution, function, given, tables)
-    match function.kind:
-        case Kind.QUERY:
-            return await run_query(execution, function, arguments)
-        case Kind.MUTATION:
-            return await run_mutation(execution, function, arguments, given)
-        case _:
-            return await run_action(execution, function, arguments), None
+def _run(execution: Execution, function: Function, given: object) -> Coroutine[Any, Any, tuple[Value, int | None]]:
+    arguments = accept_arguments(execution, function, given, execution.services.store.table_name)
+    if function.kind is Kind.QUERY:
+        return run_query(execution, function, arguments)
+    if function.kind is Kind.MUTATION:
+        return run_mutation(execution, function, arguments, given)
+    return run_action(execution, function, arguments)
 
 
-async def run_action(execution: Execution, function: Function, arguments: dict[str, Value]) -> Value:
-    """Runs an action in the running task, under the limit `action_seconds`."""
+async def run_action(execution: Execution, function: Function, arguments: dict[str, Value]) -> tuple[Value, None]:
+    """Runs an action in the running task, under the limit `action_seconds`; it has no timestamp."""
     run = ActionRun(execution)
 
     async def handle() -> Value:
         returned = function.handler(ActionCtx(run), **arguments)
         if hasattr(returned, "__await__"):
             returned = await returned
-        return accept_result(execution, function, returned, table_names(execution.services.store))
+        return accept_result(execution, function, returned, execution.services.store.table_name)
 
     token = current.set(execution)
     try:
-        return await limited(execution, handle())
+        return await limited(execution, handle()), None
     finally:
         current.reset(token)
         run.end()

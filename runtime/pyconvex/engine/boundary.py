@@ -19,7 +19,6 @@ from pyconvex.values.value import InvalidValue, Value, convert
 
 if TYPE_CHECKING:
     from pyconvex.engine.execution import Execution
-    from pyconvex.store.store import Store
     from pyconvex.values.validators import TableNames
 
 _WARN_FROM = 0.8
@@ -102,16 +101,6 @@ def accept_result(execution: Execution, function: Function, returned: object, ta
     return result
 
 
-def table_names(store: Store) -> TableNames:
-    """The newest names of tables by number, for what is checked outside of a transaction."""
-
-    def name_of(number: int) -> str | None:
-        table = store.catalog.numbered(number)
-        return None if table is None else table.name
-
-    return name_of
-
-
 def module_path(path: str) -> str:
     """`messages:send` as Convex's messages and specs spell it: `messages.js:send`."""
     module, _, name = path.partition(":")
@@ -131,7 +120,7 @@ def _args_object(function: Function, given: object) -> dict[str, Value]:
         given = positional[0] if positional else {}
     if given is None:
         given = {}
-    if not isinstance(given, Mapping):
+    if type(given) is not dict and not isinstance(given, Mapping):
         raise _not_an_object(function, f"the arguments must be an object, not {type(given).__name__}")
     try:
         return convert(given)  # type: ignore[return-value]  # a mapping converts to a dict

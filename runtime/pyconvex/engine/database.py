@@ -218,7 +218,7 @@ def _with_value(given: tuple[Any, ...], method: str) -> tuple[object, object, ob
 
 
 def _fields(value: object, method: str) -> dict[str, Value]:
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise _not_an_object(method)
     return convert(value)  # type: ignore[return-value]  # a mapping converts to a dict
 

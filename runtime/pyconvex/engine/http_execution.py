@@ -42,7 +42,7 @@ class HttpExecution:
 
     __slots__ = (
         "_action",
-        "_deadline",
+        "_entered",
         "_finished",
         "_function",
         "_identifier",
@@ -68,7 +68,7 @@ class HttpExecution:
         self._request = request
         self._identifier = execution.identifier
         self._finished = False
-        self._deadline = 0.0
+        self._entered = 0.0
         self._tokens: tuple[Token[Any], Token[Any]]
         if request is not None:
             # Lines go out before their route is known to a reader, so under the path as it came.
@@ -81,7 +81,7 @@ class HttpExecution:
             self.finish(status=refused.status, error=refused.message)
             raise
         self._tokens = current.set(self.execution), RUNNING_CTX.set(self.ctx)
-        self._deadline = asyncio.get_running_loop().time() + self.execution.services.limits.action_seconds
+        self._entered = self.execution.services.clock.monotonic()
         return self
 
     async def __aexit__(
@@ -102,7 +102,7 @@ class HttpExecution:
         """
         assert self._function is not None, "a mounted application answers for itself"
         try:
-            return await limited(self.execution, self._handled(self._function, request), until=self._deadline)
+            return await limited(self.execution, self._handled(self._function, request))
         except RequestRefused:
             raise
         except Exception as error:
@@ -113,9 +113,10 @@ class HttpExecution:
 
         Raises `FunctionFailed` when producing it fails; an ERROR line about it is in the log then.
         """
+        until = self._deadline()
         while True:
             try:
-                chunk = await limited(self.execution, _next(body), until=self._deadline)
+                chunk = await limited(self.execution, _next(body), until=until)
             except Exception as error:
                 failure = describe(error, self.execution.registry)
                 self.line(Level.ERROR, failure.text, "error:httpAction")
@@ -142,6 +143,12 @@ class HttpExecution:
         self.execution.lines.flush()
         self.execution.identifier = self._identifier
         report(self.execution, error=error, status=status, request=self._request, note=note)
+
+    def _deadline(self) -> float:
+        """When the time of the whole action is over, on the event loop's clock."""
+        services = self.execution.services
+        gone = services.clock.monotonic() - self._entered
+        return asyncio.get_running_loop().time() + services.limits.action_seconds - gone
 
     async def _handled(self, function: RegisteredFunction[..., Any], request: Request) -> Response:
         returned = function.handler(self.ctx, request)

@@ -53,7 +53,7 @@ class LogStore:
             while self._pending:
                 batch = [self._pending.popleft() for _ in range(min(BATCH_ENTRIES, len(self._pending)))]
                 try:
-                    self._write([_encoder.encode(entry) + b"\n" for entry in batch])
+                    self._write(_encoder.encode_lines(batch))
                 except OSError:
                     return  # the disk is full or gone; the next batch tries again
 
@@ -97,16 +97,17 @@ class LogStore:
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("log-*.jsonl"))
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _write(self, lines: bytes) -> None:
         """Appends to the newest file, and goes on to new ones as they fill up."""
-        waiting = deque(lines)
         if not self._continued:
-            waiting.appendleft(b"\n")  # an earlier process may have been killed in the middle of a line
-        while waiting:
+            lines = b"\n" + lines  # an earlier process may have been killed in the middle of a line
+        while lines:
             path, size = self._open_file()
+            # The line that fills the file up still belongs to it.
+            end = lines.find(b"\n", self._file_bytes_max - size - 1) + 1 or len(lines)
             with path.open("ab") as file:
-                while waiting and size < self._file_bytes_max:
-                    size += file.write(waiting.popleft())
+                file.write(lines[:end])
+            lines = lines[end:]
             self._continued = True
 
     def _open_file(self) -> tuple[Path, int]:

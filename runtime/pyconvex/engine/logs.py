@@ -107,7 +107,7 @@ class Progress(Struct, rename="camel", tag="Progress", tag_field="kind", kw_only
         return "Progress"
 
 
-class Completion(Struct, rename="camel", tag="Completion", tag_field="kind", kw_only=True, gc=False):
+class Completion(Struct, rename="camel", tag="Completion", tag_field="kind", gc=False):
     """One finished execution. Times are in seconds; `timestamp` is its end."""
 
     udf_type: str

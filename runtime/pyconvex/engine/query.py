@@ -6,8 +6,7 @@ A query is built step by step, each step used once, and reads when one of its en
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyconvex.engine.filters import Row, condition_of
 from pyconvex.engine.ranges import Bound, bounds_of, span_of
@@ -30,12 +29,11 @@ _NOT_READY: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What a query asks for."""
 
     table: str
-    index: str = BY_CREATION_TIME
+    index: str = BY_CREATION_TIME  # pyright: ignore[reportIncompatibleMethodOverride]  # nobody searches in it with tuple.index
     bounds: tuple[Bound, ...] = ()
     descending: bool | None = None
     """None until `order` was called; ascending then."""
@@ -94,7 +92,7 @@ class OrderedQuery:
         after_iteration = "A query can only be chained once and can't be chained after iteration begins."
         reused = "This query has been chained with another operator and can't be reused."
         self._use(after_iteration if self._iterated else reused)
-        return replace(self._plan, **changes)
+        return self._plan._replace(**changes)
 
     def _filtered(self, predicate: Callable[[Any], Any]) -> Plan:
         conditions = (*self._plan.conditions, condition_of(predicate))

@@ -101,7 +101,9 @@ class Runner:
                 report(execution, error=error.message)
                 return _failed(execution, error)
             try:
-                value, ts = await self._permitted(execution, function, args)
+                # Directly where no place has to be waited for: each layer costs.
+                run = self._permitted if function.kind is Kind.ACTION else execute
+                value, ts = await run(execution, function, args)
             except Exception as error:
                 if not isinstance(error, DeveloperError) and error is not execution.raised:
                     raise

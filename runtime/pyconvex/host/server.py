@@ -72,6 +72,7 @@ class _Worker:
         try:
             await connection
         finally:
+            connection.idle_timer.cancel()
             del self._connections[task]
 
     async def end(self) -> None:
@@ -108,6 +109,8 @@ class _Connection(TCPServer):
             self._flush()
             await super().protocol_send(event)
             return
+        if not event.data:
+            return  # the end of a body of known length has no bytes of its own
         if not self._unsent:
             self.loop.call_soon(self._flush)
         self._unsent.append(event.data)
@@ -132,30 +135,47 @@ class _Connection(TCPServer):
 
 
 class _IdleTimer:
-    """Closes a connection that waits too long for its next request. Stands in for `AsyncioSingleTask`."""
+    """Closes a connection that waits too long for its next request. Stands in for `AsyncioSingleTask`.
+
+    Pauses come and go thousands of times a second, so only their beginning is noted; the one timer looks at that.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, close: Callable[[], Awaitable[None]]) -> None:
         self._loop = loop
         self._seconds = seconds
         self._close = close
+        self._idle_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Future[None] | None = None
 
     async def restart(self, task_group: object, action: object) -> None:
-        await self.stop()
-        self._timer = self._loop.call_later(self._seconds, self.expire)
+        self._idle_since = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._look)
 
     async def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._idle_since = None
 
     def expire(self) -> None:
         """Close the connection now, if it is idle."""
+        if self._idle_since is not None:
+            self._idle_since = None
+            self._closing = asyncio.ensure_future(self._close())
+
+    def cancel(self) -> None:
+        """The connection has ended."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-            self._closing = asyncio.ensure_future(self._close())
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._idle_since is None:
+            return  # the next pause starts a timer again
+        left = self._idle_since + self._seconds - self._loop.time()
+        if left <= 0:
+            self.expire()
+        else:
+            self._timer = self._loop.call_later(left, self._look)
 
 
 class _HostedConfig(Config):

@@ -1,7 +1,6 @@
 """HTTP actions: from a request to the user's handler and back (https://docs.convex.dev/functions/http-actions)."""
 
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pyconvex.clock import request_id
 from pyconvex.engine.actions import limited
@@ -38,8 +37,7 @@ ASSUMED_IDENTITY = "pyconvex.identity"
 """Key of the ASGI scope by which tests say who asks; no server sets it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Matched:
+class _Matched(NamedTuple):
     """A request and the route that takes it."""
 
     registry: Registry
@@ -146,16 +144,16 @@ class HttpActions:
     def _request(self, exchange: Exchange, url: str, params: PathParams) -> Request:
         """The Fetch request; a body that has arrived already is handed over at once, else it streams."""
         limit = self._deployment.limits.http_request_bytes
-        body = exchange.body
+        body, method, headers = exchange.body, exchange.method, Headers.incoming(exchange.headers)
         body.poll()
-        content = None if exchange.method in BODILESS else body.arrived() if body.complete else body
-        request = Request.incoming(url, exchange.method, Headers.incoming(exchange.headers), content, limit, params)
-        request.signal = LiveSignal(body)
-        return request
+        content = None if method in BODILESS else body.arrived() if body.complete else body
+        return Request.incoming(url, method, headers, content, limit, params, LiveSignal(body))
 
     def _check_length(self, exchange: Exchange, matched: _Matched) -> None:
+        if exchange.method in BODILESS:
+            return
         limit = self._deployment.limits.http_request_bytes
-        if (exchange.content_length() or 0) > limit and exchange.method not in BODILESS:
+        if (exchange.content_length() or 0) > limit:
             error = BodyTooLarge(limit)
             self._log(exchange, matched.registry, matched.path, error.status, error.message)
             raise error

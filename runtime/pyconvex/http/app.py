@@ -31,7 +31,7 @@ _log = logging.getLogger("pyconvex.http")
 
 
 class App:
-    """Plain ASGI 3: runs under any server, which must fill in `scope["server"]`."""
+    """Plain ASGI 3: runs under any server, which must fill in `scope["server"]`, on the loop that it is made on."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.site_port: int | None = None
@@ -39,6 +39,7 @@ class App:
         self._actions = HttpActions(deployment)
         self._endpoints, self._prefixes = _endpoints(deployment)
         self._tasks: set[asyncio.Task[object]] = set()
+        self._loop = asyncio.get_running_loop()  # to ask each time costs a system call
         self._closing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +70,7 @@ class App:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None, "ASGI servers run an application in a task"
         self._tasks.add(task)
         try:
@@ -85,13 +86,12 @@ class App:
             self._tasks.discard(task)
             exchange.body.abandon()
 
-    async def _dispatch(self, exchange: Exchange) -> None:
+    def _dispatch(self, exchange: Exchange) -> Awaitable[None]:
         if self._closing:
-            await exchange.respond(503, [(b"connection", b"close")])
-        elif exchange.port == self.site_port:
-            await self._actions.serve(exchange)
-        else:
-            await self._dispatch_api(exchange)
+            return exchange.respond(503, [(b"connection", b"close")])
+        if exchange.port == self.site_port:
+            return self._actions.serve(exchange)
+        return self._dispatch_api(exchange)
 
     async def _dispatch_api(self, exchange: Exchange) -> None:
         path, method = exchange.path, exchange.method

@@ -50,12 +50,12 @@ class Body:
 
     __slots__ = ("_early", "_early_bytes", "_ended", "_receive", "complete", "disconnected")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, *, empty: bool = False) -> None:
         self._receive = receive
         self._early: list[bytes] = []
         self._early_bytes = 0
         self._ended = False
-        self.complete = False
+        self.complete = empty
         """All of it has arrived (though some may not have been read yet)."""
         self.disconnected = False
 
@@ -112,7 +112,7 @@ class Body:
     def look(self) -> bool:
         """Whether the client has left, as far as that is known without waiting."""
         self.poll()
-        if self.complete and not self.disconnected and (message := _at_once(self._receive)) is not None:
+        while self.complete and not self.disconnected and (message := _at_once(self._receive)) is not None:
             self._take(message)
         return self.disconnected
 
@@ -177,6 +177,7 @@ class Exchange:
         "_send",
         "body",
         "extra_headers",
+        "header",
         "headers",
         "left_before_answer",
         "method",
@@ -199,7 +200,9 @@ class Exchange:
         self.query: str = scope["query_string"].decode("latin-1")
         self.headers: RawHeaders = scope["headers"]
         """Names in lower case, as every ASGI server gives them."""
-        self.body = Body(receive)
+        self.header = dict(reversed(self.headers)).get
+        """The first header of a name: `header(b"host")`, None without one."""
+        self.body = Body(receive, empty=self._announces_no_body())
         self.extra_headers: RawHeaders = []
         """Sent with whatever is answered (CORS)."""
         self.started = False
@@ -207,13 +210,6 @@ class Exchange:
         """The client was gone when the answer began."""
         self.status = 0
         self._send = send
-
-    def header(self, name: bytes) -> bytes | None:
-        """The first header of that (lower-case) name."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
 
     def text_header(self, name: bytes) -> str | None:
         """The first header of that (lower-case) name, decoded as Latin-1."""
@@ -235,6 +231,15 @@ class Exchange:
         """What the client announced; None for a stream of unknown size or an announcement that is no number."""
         value = self.header(b"content-length")
         return int(value) if value is not None and value.isdigit() else None
+
+    def _announces_no_body(self) -> bool:
+        """Whether nothing need be received to know the body (RFC 9112, section 6.3); HTTP/2 announces nothing."""
+        return (
+            self.method in ("GET", "HEAD")
+            and self.header(b"content-length") is None
+            and self.header(b"transfer-encoding") is None
+            and self.scope.get("http_version") in ("1.1", "1.0")
+        )
 
     async def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b"") -> None:
         """Send a whole response. A content-length is added; a HEAD request and 204, 205, 304 get no body."""

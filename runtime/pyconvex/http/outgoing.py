@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import lru_cache
 
 from pyconvex.engine.failures import FunctionFailed
 from pyconvex.engine.http_execution import HttpExecution
@@ -54,20 +55,23 @@ def _headers(response: Response, exchange: Exchange, cors: Cors | None) -> RawHe
     if cors is not None:
         headers = Headers(headers)  # a Response without a body may be returned again, for another origin
         cors.decorate(headers, exchange.text_header(b"origin"))
-    sent = [pair for pair in headers.encoded() if pair[0] not in _NOT_THE_AUTHORS]
-    for name, value in sent:
-        if _CONTROL.search(value):
-            raise UnsendableResponse(
-                "InvalidHeader", f"The header {name.decode()!r} has a control character in its value"
-            )
-    return sent
+    return [_checked(pair) for pair in headers.encoded() if pair[0] not in _NOT_THE_AUTHORS]
+
+
+@lru_cache(512)
+def _checked(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    name, value = header
+    if _CONTROL.search(value):
+        raise UnsendableResponse("InvalidHeader", f"The header {name.decode()!r} has a control character in its value")
+    return header
 
 
 async def _send_known(
     exchange: Exchange, running: HttpExecution, status: int, headers: RawHeaders, body: bytes, limit: int
 ) -> None:
     if len(body) <= limit:
-        _warn_if_large(running, len(body), limit)
+        if len(body) > limit * _WARN_FROM:
+            _warn_of_size(running, len(body), limit)
         await exchange.respond(status, headers, body)
         return
     _refuse_more(running, limit)
@@ -95,7 +99,8 @@ async def _send_stream(exchange: Exchange, running: HttpExecution, body: AsyncIt
                 await _write(exchange, chunk)
     except FunctionFailed:
         return  # without its end, the client can tell that the body is not complete
-    _warn_if_large(running, size, limit)
+    if limit * _WARN_FROM < size <= limit:
+        _warn_of_size(running, size, limit)
     if exchange.body.look():
         running.line(Level.INFO, "Client disconnected", "info:httpActionClientDisconnect")
     await exchange.finish()
@@ -117,10 +122,6 @@ def _refuse_more(running: HttpExecution, limit: int) -> None:
     running.line(Level.ERROR, text, "error:httpAction")
 
 
-def _warn_if_large(running: HttpExecution, size: int, limit: int) -> None:
-    if limit * _WARN_FROM < size <= limit:
-        running.line(
-            Level.WARN,
-            f"Large response returned from an HTTP action (actual: {size} bytes, limit: {limit} bytes).",
-            "warning:httpActionLargeResponse",
-        )
+def _warn_of_size(running: HttpExecution, size: int, limit: int) -> None:
+    text = f"Large response returned from an HTTP action (actual: {size} bytes, limit: {limit} bytes)."
+    running.line(Level.WARN, text, "warning:httpActionLargeResponse")

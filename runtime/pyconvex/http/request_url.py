@@ -36,12 +36,12 @@ def origin_of(exchange: Exchange, otherwise: str) -> str:
 
 
 def _scheme(exchange: Exchange) -> str:
-    forwarded = exchange.header(b"x-forwarded-proto")
-    if forwarded is not None:
-        named = forwarded.partition(b",")[0].strip().lower().decode("latin-1")
-    else:
-        found = _FORWARDED_PROTO.search(exchange.text_header(b"forwarded") or "")
-        named = found[1].lower() if found else exchange.scope.get("scheme", "http")
+    named: str = exchange.scope.get("scheme", "http")
+    if (proto := exchange.text_header(b"x-forwarded-proto")) is not None:
+        named = proto.partition(",")[0].strip().lower()
+    elif (forwarded := exchange.text_header(b"forwarded")) is not None:
+        found = _FORWARDED_PROTO.search(forwarded)
+        named = found[1].lower() if found else named
     return "https" if named == "https" else "http"
 
 

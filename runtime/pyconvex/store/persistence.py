@@ -1,6 +1,6 @@
 """What the store asks of a database engine; `sqlite.py` is one."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -12,24 +12,6 @@ T = TypeVar("T")
 
 Row: TypeAlias = tuple[bytes, int, bytes]
 """A row of a scan: the key, and the document's size in Convex's bytes and storage form."""
-
-
-class Done(Generic[T]):
-    """An awaitable that is finished already: awaiting it never suspends, and costs less than a coroutine."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: T) -> None:
-        self.value = value
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self  # pyright: ignore[reportReturnType]  # an iterator is all that `await` asks for
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        raise StopIteration(self.value)
 
 
 class Committed(NamedTuple, Generic[T]):

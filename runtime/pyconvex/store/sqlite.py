@@ -6,11 +6,11 @@ here waits for a lock or for the disk on the event loop.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pyconvex.clock import Clock, SystemClock
 from pyconvex.errors import StartFailed
@@ -82,10 +82,10 @@ class SqlitePersistence:
     def snapshot(self) -> "_Snapshot":
         return _Snapshot(self)
 
-    async def transact(self, work: Work[T]) -> Committed[T]:
+    def transact(self, work: Work[T]) -> Coroutine[Any, Any, Committed[T]]:
         if self._open is None:
             raise _closed()
-        return await self._open.batches.transact(work)
+        return self._open.batches.transact(work)
 
     def on_commit(self, callback: Callable[[Commit], None]) -> None:
         self._callbacks.append(callback)

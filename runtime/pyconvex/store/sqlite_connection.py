@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .keys import Changes, DocumentChange, KeyRange, NewEntry
-from .persistence import Done, Row
+from .persistence import Row
 from .sqlite_file import failure
 
 _GET = "SELECT d.size, d.body FROM entries e CROSS JOIN documents d ON d.seq = e.seq WHERE e.idx = ? AND e.key = ?"
@@ -49,29 +49,31 @@ class SqliteReader:
     def end(self) -> None:
         self._execute("ROLLBACK")
 
-    def get(self, index: int, key: bytes) -> Done[tuple[int, bytes] | None]:
+    # Coroutines that never suspend are the cheapest awaitables there are.
+
+    async def get(self, index: int, key: bytes) -> tuple[int, bytes] | None:
         try:
-            return Done(self._execute(_GET, (index, key)).fetchone())
+            return self._execute(_GET, (index, key)).fetchone()
         except sqlite3.Error as error:
             raise failure(error) from error
 
-    def scan(self, span: KeyRange, *, reverse: bool, limit: int, bytes_max: int) -> Done[Sequence[Row]]:
+    async def scan(self, span: KeyRange, *, reverse: bool, limit: int, bytes_max: int) -> Sequence[Row]:
         index, start, stop = span
         bounds = (index, start, limit) if stop is None else (index, start, stop, limit)
         try:
             statement = _SCANS[stop is not None, reverse]
             if limit <= _SMALL_SCAN_ROWS:
-                return Done(self._execute(statement, bounds).fetchall())
+                return self._execute(statement, bounds).fetchall()
             # A cursor of its own: left half-way, it ends its statement by going away.
-            return Done(_fetch_bounded(self.connection.execute(statement, bounds), bytes_max))
+            return _fetch_bounded(self.connection.execute(statement, bounds), bytes_max)
         except sqlite3.Error as error:
             raise failure(error) from error
 
-    def keys(self, span: KeyRange, *, limit: int) -> Done[Sequence[bytes]]:
+    async def keys(self, span: KeyRange, *, limit: int) -> Sequence[bytes]:
         index, start, stop = span
         bounds = (index, start, limit) if stop is None else (index, start, stop, limit)
         try:
-            return Done([key for (key,) in self._execute(_KEYS[stop is not None], bounds).fetchall()])
+            return [key for (key,) in self._execute(_KEYS[stop is not None], bounds).fetchall()]
         except sqlite3.Error as error:
             raise failure(error) from error
 

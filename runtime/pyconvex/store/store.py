@@ -131,6 +131,11 @@ class Store:
         self.schema = schema
         self._schemas = {digest: schema}
 
+    def table_name(self, number: int) -> str | None:
+        """The newest name of a table, for what is checked outside of a transaction."""
+        table = self.catalog.numbered(number)
+        return None if table is None else table.name
+
     async def begin(self, reader: Reader) -> Transaction:
         """A transaction to read in, on a view that somebody else opens and ends."""
         catalog = self._catalogs.get(reader.catalog_ts) or await self._load_catalog(reader)

@@ -7,6 +7,7 @@ from pyconvex.errors import DeveloperError
 from pyconvex.settings import Limits
 
 READ_HINT: Final = "Consider smaller limits, pagination, or an indexed query with a selective range."
+_AND_HINT = f" {READ_HINT}"
 _WARNING_SHARE = 0.8
 _MIB = 2**20
 
@@ -57,9 +58,9 @@ class Usage:
         """One line for each counter that came near its limit."""
         limits = self.limits
         counters = (
-            ("documents read", self.documents_read, limits.read_documents, f" {READ_HINT}"),
-            ("bytes read", self.bytes_read, limits.read_bytes, f" {READ_HINT}"),
-            ("reads", self.ranges_read, limits.read_ranges, f" {READ_HINT}"),
+            ("documents read", self.documents_read, limits.read_documents, _AND_HINT),
+            ("bytes read", self.bytes_read, limits.read_bytes, _AND_HINT),
+            ("reads", self.ranges_read, limits.read_ranges, _AND_HINT),
             ("writes", self.documents_written, limits.write_documents, ""),
             ("bytes written", self.bytes_written, limits.write_bytes, ""),
         )

@@ -14,7 +14,7 @@ _RANDOM_BYTES = INTERNAL_BYTES - 2
 _FOOTER_BYTES = 2
 _DAY_MS = 86_400_000
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_LETTER_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_TO_LETTERS = _ALPHABET.encode().ljust(256, b"\0")
 _INT_DIGITS = dict(zip(_ALPHABET.encode(), b"0123456789abcdefghijklmnopqrstuv", strict=True))
 _TO_INT_DIGITS = bytes(_INT_DIGITS.get(letter, 0) for letter in range(256))  # int() refuses the NUL of other letters
 
@@ -75,17 +75,28 @@ def decode_id(text: str) -> DocumentId:
 def _base32(data: bytes) -> str:
     """Crockford's alphabet in lower case, the highest bits first, the last letter filled up with zeros."""
     length = (len(data) * 8 + 4) // 5
-    data += bytes(-len(data) % 5)
-    pairs: list[str] = []
-    for start in range(0, len(data), 5):
-        block = int.from_bytes(data[start : start + 5], "big")
-        pairs.append(_LETTER_PAIRS[block >> 30])
-        pairs.append(_LETTER_PAIRS[block >> 20 & 1023])
-        pairs.append(_LETTER_PAIRS[block >> 10 & 1023])
-        pairs.append(_LETTER_PAIRS[block & 1023])
-    return "".join(pairs)[:length]
+    number = int.from_bytes(data, "big") << length * 5 - len(data) * 8
+    for lower, upper, distance in _SPREADING:
+        number = number & lower | (number & upper) << distance
+    return number.to_bytes(length, "big").translate(_TO_LETTERS).decode()
 
 
+def _spreading() -> list[tuple[int, int, int]]:
+    """Steps that bring each 5 bits of a number into a byte of their own, all at once.
+
+    Each moves the upper half of every group apart from the lower one: 64 letters, then 32, 16 and so on to 1.
+    """
+    steps: list[tuple[int, int, int]] = []
+    for letters in (32, 16, 8, 4, 2, 1):
+        lower = sum(((1 << 5 * letters) - 1) << 8 * start for start in range(0, 64, 2 * letters))
+        steps.append((lower, lower << 5 * letters, 3 * letters))
+    return steps
+
+
+_SPREADING = _spreading()
+
+
+@lru_cache(maxsize=256)
 def _varint(number: int) -> bytes:
     """LEB128: groups of 7 bits, the lowest first; the high bit says that more follow."""
     groups = bytearray()

@@ -30,12 +30,14 @@ class Headers:
     def __init__(self, init: HeadersInit = None) -> None:
         self._raw: RawHeaders | None = None
         self._pairs: list[tuple[str, str]] = []
+        if init is None:
+            return
         if isinstance(init, Headers):
             self._pairs = list(init._list())
         elif isinstance(init, dict | Mapping):
             for name, value in cast("Mapping[str, object]", init).items():
                 self._pairs.append((_checked_name(name), _checked_value(name, value)))
-        elif init is not None:
+        else:
             self._append_pairs(init)
 
     @classmethod
@@ -75,6 +77,12 @@ class Headers:
             pairs.append((name, value))
         else:
             self._pairs = [*pairs[:at], (name, value), *(pair for pair in pairs[at:] if pair[0] != name)]
+
+    def put_missing(self, name: str, value: str) -> None:
+        """`put`, unless there is a header of that name."""
+        pairs = self._list()
+        if not pairs or all(key != name for key, _ in pairs):
+            pairs.append((name, value))
 
     def append(self, name: str, value: object) -> None:
         self._list().append((_checked_name(name), _checked_value(name, value)))

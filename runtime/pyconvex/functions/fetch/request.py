@@ -56,8 +56,8 @@ class Request(Body):
         if body is not None and self.method in ("GET", "HEAD"):
             raise TypeError("Request with GET/HEAD method cannot have body.")
         self._content, content_type = extract(body)
-        if content_type and "content-type" not in self.headers:
-            self.headers.put("content-type", content_type)
+        if content_type:
+            self.headers.put_missing("content-type", content_type)
 
     @classmethod
     def incoming(
@@ -68,12 +68,14 @@ class Request(Body):
         body: AsyncIterator[bytes] | bytes | None,
         limit: int,
         path_params: PathParams = NO_PARAMS,
+        signal: AbortSignal | None = None,
     ) -> "Request":
         """A request as it arrived; nothing is parsed or read until it is asked for.
 
         Args:
             body: None, or what was sent; ignored for GET, HEAD and OPTIONS.
             limit: bytes of a streamed body beyond which readers refuse it.
+            signal: tells whether the client is still there; one that nobody aborts by default.
         """
         request = cls.__new__(cls)
         request._url = None
@@ -81,7 +83,7 @@ class Request(Body):
         request.method = method
         request.headers = headers
         request.path_params = path_params
-        request.signal = AbortSignal()
+        request.signal = AbortSignal() if signal is None else signal
         request._stream = None
         request._used = False
         if body is None or method in _BODILESS:
@@ -115,9 +117,10 @@ class Request(Body):
             TypeError: the body was read already.
         """
         content: Content = self._tee()
-        twin = Request.incoming(self._url_text, self.method, Headers(self.headers), None, 0, self.path_params)
+        twin = Request.incoming(
+            self._url_text, self.method, Headers(self.headers), None, 0, self.path_params, self.signal
+        )
         twin._content = content
-        twin.signal = self.signal
         return twin
 
     def __repr__(self) -> str:

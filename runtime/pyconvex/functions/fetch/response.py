@@ -59,8 +59,10 @@ class Response(Body):
         self._content, content_type = extract(body)
         if content_type is None or isinstance(body, URLSearchParams):
             return
-        if isinstance(body, FormData) or "content-type" not in self.headers:
+        if isinstance(body, FormData):
             self.headers.put("content-type", content_type)  # a form's type has its boundary, so it replaces others
+        else:
+            self.headers.put_missing("content-type", content_type)
 
     @staticmethod
     def redirect(url: str | URL, status: int = 302) -> "Response":
@@ -128,9 +130,9 @@ def _made_from_json(data: object, *, status: int = 200, status_text: str = "", h
 
 
 def _checked_status(status: object) -> int:
+    if type(status) is int and 200 <= status <= 599:
+        return status
     number = int(status) if isinstance(status, str) and status.isdecimal() else status
-    if type(number) is int and 200 <= number <= 599:
-        return number
     if isinstance(number, int) and not isinstance(number, bool) and 200 <= number <= 599:
         return int(number)  # http.HTTPStatus
     raise ValueError(
