@@ -19,6 +19,8 @@ from pyconvex_cli.snapshot import Stamp, snapshot
 STEP_MS = 5
 DEBOUNCE_MS = 50
 """watchfiles waits `step` after a change for more of them, up to `debounce`; its defaults would cost 80 ms a save."""
+AROUND_STEP_MS = 100
+"""Nobody waits for these files; and each step of a watching thread takes the interpreter from the requests."""
 POLL_MS = 300
 
 _NEVER = {"_generated", "__pycache__", "node_modules", ".pyconvex", ".git"}
@@ -140,7 +142,7 @@ class Watcher:
         while not self._stop.is_set():
             self._renew["around"].clear()
             folders = [folder for folder in self._watched.folders_around() if folder.is_dir()]
-            self._watch(folders, watching, "around", recursive=False, step_ms=4 * STEP_MS)
+            self._watch(folders, watching, "around", recursive=False, step_ms=AROUND_STEP_MS)
 
     def _watch(
         self, folders: list[Path], watching: threading.Event, name: str, *, recursive: bool, step_ms: int

@@ -1,9 +1,11 @@
-"""Durable mutations inside one process, against raw sqlite3 with one commit for each insert."""
+"""Durable mutations inside one process, against raw sqlite3 writing the same rows with one commit for each."""
 
 import asyncio
 import itertools
 import json
+import os
 import sqlite3
+import struct
 import time
 from pathlib import Path
 
@@ -12,13 +14,14 @@ from benchmarks.measure import Goal, Row, ratio, raw
 from pyconvex.engine.execution import Call, Caller
 from pyconvex.engine.identity import ADMIN
 from pyconvex.host import Host, HostOptions
+from pyconvex.host import run as run_loop
 
 ROUNDS, SECONDS = 5, 1.5
 GOALS = {1: None, 16: None, 64: Goal(3, at_least=True)}
 
 
 def run(scratch: Path) -> list[Row]:
-    return asyncio.run(_run(scratch))
+    return run_loop(_run(scratch))
 
 
 async def _run(scratch: Path) -> list[Row]:
@@ -59,24 +62,34 @@ async def _pyconvex(host: Host, callers: int) -> float:
 
 
 def _raw_database(path: Path) -> sqlite3.Connection:
+    """The same tables as the store's: documents, and their keys in each of three indexes."""
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
-    database.execute("CREATE TABLE messages (id INTEGER PRIMARY KEY, author TEXT, created REAL, document TEXT)")
-    database.execute("CREATE INDEX by_author ON messages (author, created)")
-    database.execute("CREATE INDEX by_creation ON messages (created)")
+    database.execute("CREATE TABLE documents (seq INTEGER PRIMARY KEY, size INTEGER NOT NULL, body BLOB NOT NULL)")
+    database.execute(
+        "CREATE TABLE entries (idx INTEGER NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (idx, key))"
+        " WITHOUT ROWID"
+    )
     return database
 
 
 def _sqlite3(database: sqlite3.Connection) -> float:
     begun = time.perf_counter()
     for done in itertools.count(1):
-        now = time.time()
-        author = f"author {done % 100}"
-        document = json.dumps({"author": author, "body": "x" * 100, "_creationTime": now})
-        database.execute("BEGIN IMMEDIATE")
-        database.execute("INSERT INTO messages (author, created, document) VALUES (?, ?, ?)", (author, now, document))
-        database.execute("COMMIT")
+        _insert(database, f"author {done % 100}")
         if (seconds := time.perf_counter() - begun) > SECONDS:
             return done / seconds
     raise AssertionError("count never ends")
+
+
+def _insert(database: sqlite3.Connection, author: str) -> None:
+    """The rows that one mutation writes, with one commit."""
+    internal, now = os.urandom(16), time.time()
+    document = json.dumps({"_id": internal.hex(), "_creationTime": now, "author": author, "body": "x" * 100}).encode()
+    created = struct.pack(">d", now) + internal
+    database.execute("BEGIN IMMEDIATE")
+    seq = database.execute("INSERT INTO documents (size, body) VALUES (?, ?)", (len(document), document)).lastrowid
+    entries = [(1, internal, seq), (2, created, seq), (3, author.encode() + created, seq)]
+    database.executemany("INSERT INTO entries VALUES (?, ?, ?)", entries)
+    database.execute("COMMIT")

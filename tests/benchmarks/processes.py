@@ -53,7 +53,7 @@ def serving(
 ) -> Generator[Server]:
     """Run `command` (`{port}` filled in) in `folder` until the block ends."""
     port = free_port()
-    log = folder / "server.log"
+    log = folder.parent / f"{folder.name}.log"  # not in the folder, which some of these servers watch
     with log.open("ab") as output:
         begun = time.perf_counter()
         process = subprocess.Popen(

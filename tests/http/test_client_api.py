@@ -184,16 +184,6 @@ def test_query_over_get(tmp_path: Path) -> None:
     serving(tmp_path, story)
 
 
-def test_a_batch_of_queries(tmp_path: Path) -> None:
-    async def story(server: Served) -> None:
-        queries = [body("messages:echo", {"value": "a"}, format="json"), body("messages:nowhere")]
-        reply = await server.call("/api/query_batch", {"queries": queries})
-        first, second = reply.json["results"]
-        assert (first["status"], first["value"], second["status"]) == ("success", "a", "error")
-
-    serving(tmp_path, story)
-
-
 @pytest.mark.parametrize(
     "path", ["messages:echo", "messages.js:echo", "messages.py:echo", "admin/reports:echo", "admin/reports.js:echo"]
 )

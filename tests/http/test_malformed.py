@@ -71,7 +71,7 @@ MALFORMED = {
     "broken authorization": b"GET / HTTP/1.1\r\nhost: x\r\nauthorization: Convex \xff:\xfe\r\n\r\n",
     "broken cookies": b"GET / HTTP/1.1\r\nhost: x\r\ncookie: \xff=;;;=\r\n\r\n",
 }
-ENDPOINTS = ("/api/query", "/api/mutation", "/api/function", "/api/run/a/b", "/api/query_batch", "/api/storage/x")
+ENDPOINTS = ("/api/query", "/api/mutation", "/api/function", "/api/run/a/b", "/api/storage/x")
 
 
 async def statuses(server: Served, text: bytes, *, api: bool) -> list[bytes]:

@@ -53,8 +53,11 @@ class Call:
 class Execution:
     """One run of one function. A mutation that has to run again gets a new one."""
 
+    # A finished execution must not hold itself in a cycle: thousands a second would keep the garbage collector busy.
     __slots__ = (
+        "_lines",
         "_random",
+        "_root",
         "after_commit",
         "call",
         "caller",
@@ -64,13 +67,11 @@ class Execution:
         "identifier",
         "is_transaction",
         "kind",
-        "lines",
         "parent_id",
         "pending",
         "raised",
         "registry",
         "result_bytes",
-        "root",
         "services",
         "started",
         "started_ms",
@@ -100,8 +101,7 @@ class Execution:
         self.identifier = identifier
         self.udf_path: str | None = None
         """The path of a function called within a transaction; it marks the lines that such a function writes."""
-        self.root: Execution = self
-        """The execution whose transaction this is; itself but for a function called within a transaction."""
+        self._root: Execution | None = None
         self.parent_id: str | None = None
         self.depth = 0
         self.visibility = Visibility.PUBLIC
@@ -109,16 +109,12 @@ class Execution:
 
     def restart(self) -> None:
         """Forgets everything that happened: a mutation runs again."""
-        services, clock = self.services, self.services.clock
+        clock = self.services.clock
         self.id = execution_id(clock)
         self.started_ms = clock.now_ms()
         """When it began, milliseconds since 1970: the time that stands still for a query or mutation."""
         self.started = clock.monotonic()
-        self.lines: Lines = (
-            Lines(clock, services.limits)
-            if self.is_transaction
-            else StreamedLines(clock, services.limits, self._send_progress)
-        )
+        self._lines: Lines | None = None
         self.pending: list[Pending[Any]] = []
         """Calls of `ctx` that may not have been awaited, in order."""
         self.after_commit: list[Callable[[], Awaitable[None]]] = []
@@ -133,11 +129,40 @@ class Execution:
         self._random: Random | None = None
 
     @property
+    def root(self) -> Execution:
+        """The execution whose transaction this is; itself but for a function called within a transaction."""
+        return self._root or self
+
+    @property
+    def lines(self) -> Lines:
+        """Where its log lines go; made with the first one, for most functions write none."""
+        if self._root is not None:
+            return self._root.lines
+        if self._lines is None:
+            clock, limits = self.services.clock, self.services.limits
+            self._lines = (
+                Lines(clock, limits) if self.is_transaction else StreamedLines(clock, limits, self._send_progress)
+            )
+        return self._lines
+
+    def flush_lines(self) -> list[LogLine]:
+        """All lines so far, the last one ended."""
+        if self._lines is None:
+            return []
+        self._lines.flush()
+        return self._lines.all
+
+    @property
+    def log_texts(self) -> list[str]:
+        """The lines as clients get them."""
+        return [] if self._lines is None else self._lines.texts()
+
+    @property
     def random(self) -> Random:
         """The random numbers of a query or mutation; functions that it calls get others, made from these."""
         if self._random is None:
-            own = self.root is self
-            self._random = Random(self.services.clock.random_bytes(16) if own else self.root.random.getrandbits(128))
+            root = self._root
+            self._random = Random(root.random.getrandbits(128) if root else self.services.clock.random_bytes(16))
         return self._random
 
     def child(self, kind: Kind, identifier: str) -> Execution:
@@ -145,10 +170,9 @@ class Execution:
         child = Execution(self.services, self.registry, self.call, kind, identifier, caller=self.caller)
         child.parent_id = self.id
         child.udf_path = identifier
-        child.root = self.root
+        child._root = self.root
         child.depth = self.depth + 1
         child.started_ms = self.started_ms
-        child.lines = self.lines
         child.variables_read = self.variables_read
         return child
 

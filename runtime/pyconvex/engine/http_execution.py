@@ -140,7 +140,7 @@ class HttpExecution:
             return
         self._finished = True
         self._action.end()
-        self.execution.lines.flush()
+        self.execution.flush_lines()  # under the path as it came
         self.execution.identifier = self._identifier
         report(self.execution, error=error, status=status, request=self._request, note=note)
 

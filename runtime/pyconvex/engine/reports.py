@@ -22,8 +22,7 @@ def report(
 ) -> None:
     """Publishes how `execution` ended: with `error`, or well. `status`, `request` and `note` are an HTTP action's."""
     services = execution.services
-    lines = execution.lines
-    lines.flush()
+    lines = execution.flush_lines()
     took = services.clock.monotonic() - execution.started
     services.logs.publish(
         # By position: as many names would take longer than all else here.
@@ -38,7 +37,7 @@ def report(
             execution.started_ms / 1000,
             took,
             took,
-            lines.all if execution.is_transaction else [],
+            lines if execution.is_transaction else [],
             None if status is None or error is not None else Success(str(status)),
             error,
             NO_USAGE if execution.usage is None else _stats(execution.usage),

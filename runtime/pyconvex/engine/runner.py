@@ -108,7 +108,7 @@ class Runner:
                 if not isinstance(error, DeveloperError) and error is not execution.raised:
                     raise
                 return _failed(execution, error)
-            return Outcome(value, log_lines=execution.lines.texts(), ts=ts)
+            return Outcome(value, log_lines=execution.log_texts, ts=ts)
 
     async def inline(self, kind: Kind, fn: Callable[[Any], Any], call: Call) -> Value:
         """Runs `fn(ctx)` as a function of that kind on the current version, for tests.
@@ -165,4 +165,4 @@ class Runner:
 
 
 def _failed(execution: Execution, error: Exception) -> Outcome:
-    return Outcome(failure=describe(error, execution.registry), error=error, log_lines=execution.lines.texts())
+    return Outcome(failure=describe(error, execution.registry), error=error, log_lines=execution.log_texts)

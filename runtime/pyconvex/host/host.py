@@ -39,6 +39,8 @@ from .lock import Running, announced, deployment_lock
 from .loop import in_daemon_thread
 from .ports import Sockets, bind_sockets
 
+YOUNG_OBJECTS = (10_000, 20, 50)
+"""When the garbage collector looks: calls that wait for one COMMIT hold thousands of objects, none of them garbage."""
 COLLECT_AFTER_SECONDS = 1.0
 """How long after a reload the retired version's modules are collected, if nothing is running then."""
 
@@ -128,6 +130,7 @@ class Host:
             closing.enter_context(captured())
             if not options.memory:
                 gc.freeze()  # what lives as long as the process need not be looked at after every reload
+                gc.set_threshold(*YOUNG_OBJECTS)
             closing.push_async_callback(host._end)
             yield host
 

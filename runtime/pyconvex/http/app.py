@@ -133,7 +133,6 @@ def _endpoints(deployment: Deployment) -> tuple[Mapping[str, Methods], list[tupl
         "/instance_version": _get(_text(deployment.version)),
         "/instance_name": _get(_text(deployment.name)),
         "/api/query": {**_get(client.query), "POST": client.query},
-        "/api/query_batch": {"POST": client.query_batch},
         "/api/mutation": {"POST": client.mutation},
         "/api/action": {"POST": client.action},
         "/api/function": {"POST": client.function},

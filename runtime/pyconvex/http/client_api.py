@@ -48,10 +48,6 @@ class _Body(msgspec.Struct):
     component_path: str | None = msgspec.field(name="componentPath", default=None)
 
 
-class _Batch(msgspec.Struct):
-    queries: list[_Body]
-
-
 @dataclass(frozen=True, slots=True)
 class FunctionRequest:
     """One function call as a client asked for it, checked as far as that goes without knowing the function."""
@@ -91,15 +87,6 @@ class ClientApi:
             raise RequestRefused(400, "MissingIdentifier", "The URL must name a module and a function: /api/run/a/b")
         path = f"{'/'.join(segments[:-1])}:{segments[-1]}"
         await self._answer(exchange, await self._read(exchange, path=path), None)
-
-    async def query_batch(self, exchange: Exchange) -> None:
-        """POST `/api/query_batch`: several queries, results in order."""
-        batch = _parse(await self._json(exchange), _Batch)
-        fallback = default_format(exchange.header(b"convex-client"))
-        asked = [_request(each, each.path, fallback) for each in batch.queries]
-        call = self.caller(exchange)
-        answers = [self._encoded(await self._call(each, call, Kind.QUERY), each, call) for each in asked]
-        await exchange.respond(200, JSON, b'{"results":[' + b",".join(answers) + b"]}")
 
     def caller(self, exchange: Exchange) -> Call:
         """Who calls.

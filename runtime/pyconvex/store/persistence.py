@@ -78,7 +78,7 @@ class Persistence(Protocol):
 
     def snapshot(self) -> AbstractAsyncContextManager[Reader]: ...
 
-    async def transact(self, work: Work[T]) -> Committed[T]:
+    def transact(self, work: Work[T]) -> Coroutine[Any, Any, Committed[T]]:
         """Run `work` and make its changes durable; it may run more than once, and must hold its changes back till then.
 
         An error of `work` is raised here and leaves nothing behind, as does cancelling before it has ended.
