@@ -33,7 +33,7 @@ $(VENV)/.bench: $(VENV)/.dev
 
 demo: $(VENV)/.installed ## set up, scaffold a project in .demo and serve it
 	@test -d $(DEMO) || $(BIN)/pyconvex init $(DEMO) --template messages
-	@cd $(DEMO) && exec ../$(BIN)/pyconvex dev $(ARGS)
+	@cd $(DEMO) && { ../$(BIN)/pyconvex dev $(ARGS) || test $$? = 130; }
 
 test: $(VENV)/.dev ## set up and pass every test
 	$(BIN)/python -m pytest -n auto --dist loadgroup -q $(ARGS)
