@@ -230,8 +230,10 @@ def test_env_local_and_gitignore_are_kept_current(project: Path) -> None:
             f"VITE_CONVEX_URL={address}",
             f"VITE_CONVEX_SITE_URL={site}",
         ]
-        assert (project / ".gitignore").read_text() == ".env.local\n.pyconvex/\n"
         wait_until(lambda: "ready" in running.said, "it is ready")
+        ignored = project / ".gitignore"
+        wait_until(lambda: ignored.exists() and ".pyconvex/" in ignored.read_text(), ".gitignore is written")
+        assert ignored.read_text() == ".env.local\n.pyconvex/\n"
         env_local.write_text("SECRET=2\n")
         wait_until(lambda: address in env_local.read_text(), "our lines are put back")
         assert env_local.read_text().startswith("SECRET=2\n")

@@ -1,4 +1,4 @@
-"""Endpoints that need the admin key (wire 7.1, 7.3, 8)."""
+"""Endpoints that need the admin key."""
 
 import asyncio
 import time

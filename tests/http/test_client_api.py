@@ -1,4 +1,4 @@
-"""The client API over real sockets: shapes, formats, refusals, CORS (wire 3)."""
+"""The client API over real sockets: shapes, formats, refusals, CORS."""
 
 import base64
 import json

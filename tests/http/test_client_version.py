@@ -1,4 +1,4 @@
-"""`http/client_version.py`: the Convex-Client header (wire 1.5, 3.4)."""
+"""`http/client_version.py`: the Convex-Client header."""
 
 import pytest
 

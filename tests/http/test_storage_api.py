@@ -1,4 +1,4 @@
-"""Downloads of stored files (wire 6.2)."""
+"""Downloads of stored files."""
 
 import base64
 import hashlib

@@ -157,7 +157,7 @@ def cursor_of(entry: LogEntry) -> float:
 
 
 def to_wire(entry: LogEntry, *, structured: bool) -> dict[str, Any]:
-    """`entry` as JSON-ready objects; `structured` keeps each line as an object, else it is a string (wire 8.3)."""
+    """`entry` as JSON-ready objects; `structured` keeps each line as an object, else it is a string."""
     fields: dict[str, Any] = msgspec.to_builtins(entry)
     if not structured:
         fields["logLines"] = [line.text() for line in entry.log_lines]
