@@ -1,6 +1,5 @@
 """Requests per second of a trivial HTTP action, against a bare ASGI application and FastAPI on the same Hypercorn."""
 
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from benchmarks import projects
 from benchmarks.load import drive, get_request
 from benchmarks.measure import Goal, Row, alternate, ratio, raw
-from benchmarks.processes import BIN, PEERS, Server, serving
+from benchmarks.processes import BIN, Server, serving, serving_peer
 
 ROUNDS, SECONDS = 5, 2.0
 
@@ -20,17 +19,12 @@ def run(scratch: Path) -> list[Row]:
 
 
 def _start(scratch: Path, servers: ExitStack) -> dict[str, Server]:
-    def peer(module: str) -> Server:
-        (scratch / module).mkdir()
-        command = [sys.executable, PEERS / "serve.py", module, "{port}", "uvloop"]
-        return servers.enter_context(serving(command, folder=scratch / module))
-
     dev = [BIN / "pyconvex", "dev", "--site-port", "{port}"]
     folder = projects.hello(scratch / "hello")
     return {
         "pyconvex": servers.enter_context(serving(dev, folder=folder)),
-        "bare ASGI": peer("bare_asgi"),
-        "FastAPI": peer("fastapi_hello"),
+        "bare ASGI": servers.enter_context(serving_peer("bare_asgi", scratch)),
+        "FastAPI": servers.enter_context(serving_peer("fastapi_hello", scratch)),
     }
 
 

@@ -1,7 +1,6 @@
 """Durable writes and index reads through HTTP, against the two ways a Python developer would write them."""
 
 import json
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from benchmarks import projects
 from benchmarks.load import drive, get_request, post_requests
 from benchmarks.measure import Goal, Row, alternate, ratio, raw
-from benchmarks.processes import BIN, PEERS, Server, get, serving
+from benchmarks.processes import BIN, Server, get, serving, serving_peer
 
 ROUNDS, SECONDS, CONNECTIONS, STORED = 5, 2.0, 16, 100_000
 
@@ -26,17 +25,12 @@ def run(scratch: Path) -> list[Row]:
 
 
 def _start(scratch: Path, servers: ExitStack) -> dict[str, Server]:
-    def peer(module: str) -> Server:
-        (scratch / module).mkdir()
-        command = [sys.executable, PEERS / "serve.py", module, "{port}", "uvloop"]
-        return servers.enter_context(serving(command, folder=scratch / module))
-
     dev = [BIN / "pyconvex", "dev", "--site-port", "{port}"]
     folder = projects.messages(scratch / "messages")
     return {
         "pyconvex": servers.enter_context(serving(dev, folder=folder)),
-        "Starlette": peer("starlette_sqlite"),
-        "SQLAlchemy": peer("fastapi_sqlalchemy"),
+        "Starlette": servers.enter_context(serving_peer("starlette_sqlite", scratch)),
+        "SQLAlchemy": servers.enter_context(serving_peer("fastapi_sqlalchemy", scratch)),
     }
 
 

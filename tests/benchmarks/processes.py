@@ -75,6 +75,15 @@ def serving(
         _end(process)
 
 
+@contextlib.contextmanager
+def serving_peer(module: str, scratch: Path) -> Generator[Server]:
+    """One of the `peers` on the same Hypercorn and loop as pyconvex, in a folder of its own below `scratch`."""
+    folder = scratch / module
+    folder.mkdir()
+    with serving([sys.executable, PEERS / "serve.py", module, "{port}", "uvloop"], folder=folder) as server:
+        yield server
+
+
 def _environment(changes: Mapping[str, str]) -> dict[str, str]:
     """This one's, with the bytecode cache of every ordinary start: the peers got theirs when they were installed."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -141,13 +141,7 @@ def _check_args_size(execution: Execution, function: Function, arguments: dict[s
             f"Arguments for {module_path(function.path)} are too large "
             f"(actual: {mebibytes(size)}, limit: {mebibytes(limit)})",
         )
-    if size > limit * _WARN_FROM:
-        what = "function" if execution.is_transaction else "action"
-        execution.lines.add_system(
-            Level.WARN,
-            f"Large size of the {what} arguments (actual: {size} bytes, limit: {limit} bytes).",
-            f"warning:Large{what.capitalize()}Arguments",
-        )
+    _warn_near(execution, "arguments", "Arguments", size, limit)
 
 
 def _check_result_size(execution: Execution, function: Function, result: Value) -> None:
@@ -159,12 +153,16 @@ def _check_result_size(execution: Execution, function: Function, result: Value) 
             f"Function {module_path(function.path)} return value is too large "
             f"(actual: {mebibytes(size)}, limit: {mebibytes(limit)})",
         )
+    _warn_near(execution, "return value", "ReturnValue", size, limit)
+
+
+def _warn_near(execution: Execution, words: str, code: str, size: int, limit: int) -> None:
     if size > limit * _WARN_FROM:
         what = "function" if execution.is_transaction else "action"
         execution.lines.add_system(
             Level.WARN,
-            f"Large size of the {what} return value (actual: {size} bytes, limit: {limit} bytes).",
-            f"warning:Large{what.capitalize()}ReturnValue",
+            f"Large size of the {what} {words} (actual: {size} bytes, limit: {limit} bytes).",
+            f"warning:Large{what.capitalize()}{code}",
         )
 
 
