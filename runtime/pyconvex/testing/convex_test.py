@@ -9,9 +9,11 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self, cast, overload
 
-from pyconvex.clock import request_id
+from pyconvex.clock import ManualClock, request_id
+from pyconvex.engine.access import AccessReport
 from pyconvex.engine.execution import Call, Caller
 from pyconvex.engine.identity import ANONYMOUS, Identity, user
+from pyconvex.engine.runner import Outcome
 from pyconvex.functions.fetch.body import BodyInit
 from pyconvex.functions.fetch.headers import Headers, HeadersInit
 from pyconvex.functions.fetch.request import Request
@@ -21,6 +23,7 @@ from pyconvex.functions.references import FunctionReference
 from pyconvex.host import Host, HostOptions
 from pyconvex.settings import Limits
 
+from . import time
 from .client import InProcessClient
 from .paths import folder_of, path_of
 
@@ -92,8 +95,13 @@ class ConvexTest:
         self, folder: str | Path = "convex", *, env: Mapping[str, str] | None = None, limits: Limits | None = None
     ) -> None:
         functions = folder_of(Path(folder))
+        self._clock = ManualClock()
         options = HostOptions(
-            project=functions.parent, functions=Path(functions.name), memory=True, limits=limits or Limits()
+            project=functions.parent,
+            functions=Path(functions.name),
+            memory=True,
+            limits=limits or Limits(),
+            clock=self._clock,
         )
         self._deployment = _Deployment(options, env or {})
         self._identity = ANONYMOUS
@@ -138,6 +146,18 @@ class ConvexTest:
         """Run `fn(ctx)` as a scratch mutation, to arrange data or to look at it: `lambda ctx: ctx.db.get(id)`."""
         return await self._call(Kind.MUTATION, fn, {})
 
+    async def report(self, fn: AnyFunction, /, **args: Any) -> AccessReport:
+        """Run a function and tell what it read and wrote: index ranges, documents, limits; `value` is its result.
+
+            report = await t.report("messages:by_author", author="Ada")
+            assert [read.text for read in report.reads] == ['author = "Ada"']
+
+        Raises what the function raises.
+        """
+        outcome = await self._outcome(fn, args, observed=True)
+        assert outcome.access is not None, "it was asked for"
+        return outcome.access
+
     async def fetch(
         self,
         path: str,
@@ -164,6 +184,28 @@ class ConvexTest:
         request = _request((CLOUD_URL if is_api else SITE_URL) + path, method, json, headers, body)
         client = InProcessClient(host.app, API_PORT if is_api else SITE_PORT)
         return await client.send(request, identity=self._identity)
+
+    async def advance(self, *, seconds: float, max_iterations: int = 100) -> None:
+        """Let time pass: it stands still otherwise. What was scheduled for meanwhile runs to its end, in order.
+
+        Each function runs with the clock at its own time, so that what it schedules in turn falls due as it should.
+
+        Raises:
+            PyconvexError: `EndlessScheduling`, when functions schedule others for the same moment, on and on.
+        """
+        host = await self._deployment.opened()
+        await time.advance(host.scheduler, self._clock, seconds, max_iterations)
+
+    async def finish_scheduled_functions(self, *, max_iterations: int = 100) -> None:
+        """Wait for the scheduled functions that run, and run those that are due without letting time pass.
+
+        That includes `run_after(0, ...)`, and what such functions schedule in turn.
+
+        Raises:
+            PyconvexError: `EndlessScheduling`, when there is still more after `max_iterations` rounds.
+        """
+        host = await self._deployment.opened()
+        await time.finish(host.scheduler, max_iterations)
 
     def with_identity(self, attributes: Mapping[str, Any]) -> "ConvexTest":
         """The same deployment, asked by a user with these attributes; issuer and subject are made up if missing."""
@@ -208,19 +250,27 @@ class ConvexTest:
     def _as(self, identity: Identity) -> "ConvexTest":
         view = object.__new__(ConvexTest)
         view._deployment = self._deployment
+        view._clock = self._clock
         view._identity = identity
         return view
 
     async def _call(self, kind: Kind, fn: AnyFunction | Inline, args: dict[str, Any]) -> Any:
+        if not isinstance(fn, str | FunctionReference | RegisteredFunction):
+            host = await self._deployment.opened()
+            call = Call(Caller.TESTER, self._identity, request_id(host.options.clock))
+            return await host.runner.inline(kind, fn, call)
+        return (await self._outcome(cast("AnyFunction", fn), args, kind=kind)).value
+
+    async def _outcome(
+        self, fn: AnyFunction, args: dict[str, Any], *, kind: Kind | None = None, observed: bool = False
+    ) -> Outcome:
         host = await self._deployment.opened()
         call = Call(Caller.TESTER, self._identity, request_id(host.options.clock))
-        if not isinstance(fn, str | FunctionReference | RegisteredFunction):
-            return await host.runner.inline(kind, fn, call)
-        named = cast("AnyFunction", fn)
-        outcome = await host.runner.call(path_of(named, host.registry), args, call, kind=kind, internal=True)
+        path = path_of(fn, host.registry)
+        outcome = await host.runner.call(path, args, call, kind=kind, internal=True, observed=observed)
         if outcome.error is not None:
             raise outcome.error
-        return outcome.value
+        return outcome
 
 
 def _request(url: str, method: str, json: Any, headers: HeadersInit, body: BodyInit) -> Request:

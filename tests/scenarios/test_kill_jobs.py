@@ -1,0 +1,131 @@
+"""kill -9 in the middle of jobs: each scheduled mutation takes effect once, each action runs at most once."""
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pyconvex
+from pyconvex.engine.execution import Call, Caller
+from pyconvex.engine.identity import ANONYMOUS
+from pyconvex.engine.jobs import LOST
+from pyconvex.host import Host, HostOptions
+from pyconvex.settings import Limits
+
+ROUNDS = int(os.environ.get("PYCONVEX_KILL_ROUNDS", "5"))
+PROGRAM = Path(__file__).with_name("kill_jobs.py")
+PATIENCE_SECONDS = 120.0
+
+FUNCTIONS = """\
+import asyncio
+from pyconvex.server import internal_action, internal_mutation, query
+from ._generated.api import internal
+
+
+@internal_mutation
+async def enqueue(ctx, n: int):
+    await ctx.db.insert("queued", {"n": n})
+    await ctx.scheduler.run_after(n % 30, internal.jobs.mark, n=n)
+    await ctx.scheduler.run_after(n % 30, internal.jobs.act, n=n)
+
+
+@internal_mutation
+async def mark(ctx, n: int):
+    await ctx.db.insert("marked", {"n": n})
+    if n % 5 == 0:
+        await ctx.scheduler.run_after(3, internal.jobs.follow, n=n)
+
+
+@internal_mutation
+async def follow(ctx, n: int):
+    await ctx.db.insert("followed", {"n": n})
+
+
+@internal_action
+async def act(ctx, n: int):
+    await ctx.run_mutation(internal.jobs.note, table="began", n=n)
+    await asyncio.sleep(0.003)
+    await ctx.run_mutation(internal.jobs.note, table="ended", n=n)
+
+
+@internal_mutation
+async def note(ctx, table: str, n: int):
+    await ctx.db.insert(table, {"n": n})
+
+
+@query
+async def everything(ctx):
+    tables = ["queued", "marked", "followed", "began", "ended"]
+    found = {table: [row["n"] for row in await ctx.db.query(table).collect()] for table in tables}
+    return {**found, "jobs": await ctx.db.system.query("_scheduled_functions").collect()}
+"""
+
+
+@pytest.mark.faults
+def test_every_job_survives_and_none_is_done_twice(tmp_path: Path) -> None:
+    (tmp_path / "convex").mkdir()
+    (tmp_path / "convex" / "jobs.py").write_text(FUNCTIONS)
+    chance = random.Random(7)
+    acknowledged: set[int] = set()
+    for round_number in range(ROUNDS):
+        acknowledged |= schedule_until_killed(tmp_path, round_number * 10_000, chance.randrange(1, 80))
+    found = asyncio.run(contents_when_all_is_done(tmp_path))
+    check(found, acknowledged)
+
+
+def check(found: dict[str, Any], acknowledged: set[int]) -> None:
+    """Every number once where mutations wrote it, at most once where actions did, and jobs that tell the same."""
+    queued = sorted(found["queued"])
+    assert acknowledged <= set(queued)
+    assert queued == sorted(set(queued))
+    assert sorted(found["marked"]) == queued
+    assert sorted(found["followed"]) == [n for n in queued if n % 5 == 0]
+    began: Counter[int] = Counter(found["began"])
+    ended: Counter[int] = Counter(found["ended"])
+    assert max(began.values()) == max(ended.values()) == 1
+    assert ended.keys() <= began.keys() <= set(queued)
+    states = {(job["name"], job["args"][0]["n"]): job["state"] for job in found["jobs"]}
+    assert len(states) == len(found["jobs"]) == 2 * len(queued) + len(found["followed"])
+    for (name, n), state in states.items():
+        if name != "jobs.js:act":
+            assert state == {"kind": "success"}
+        elif state["kind"] == "success":
+            assert n in ended
+        else:
+            assert state == {"kind": "failed", "error": LOST}
+
+
+def schedule_until_killed(project: Path, first: int, acknowledgements: int) -> set[int]:
+    source = str(Path(pyconvex.__file__).parent.parent)
+    with subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(project), str(first)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": source},
+    ) as program:
+        assert program.stdout is not None
+        lines = [program.stdout.readline() for _ in range(acknowledgements)]
+        program.kill()
+        rest = program.stdout.read().split(b"\n")[:-1]  # The last one may be cut off.
+    assert all(lines), "the program ended by itself"
+    return {int(line) for line in (*lines, *rest)}
+
+
+async def contents_when_all_is_done(project: Path) -> dict[str, Any]:
+    limits = Limits(read_documents=10**6, read_bytes=2**40, read_ranges=10**6, query_seconds=60)
+    async with Host.open(HostOptions(project=project, limits=limits)) as host, asyncio.timeout(PATIENCE_SECONDS):
+        await host.reload()
+        host.scheduler.start()
+        while True:
+            call = Call(Caller.TESTER, ANONYMOUS, "0" * 16)
+            outcome = await host.runner.call("jobs:everything", {}, call)
+            assert outcome.failure is None, outcome.failure.text
+            found: Any = outcome.value
+            if all(job["state"]["kind"] in ("success", "failed") for job in found["jobs"]):
+                return found
+            await asyncio.sleep(0.05)
