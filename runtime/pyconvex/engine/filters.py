@@ -21,12 +21,25 @@ Evaluate: TypeAlias = Callable[[Row], Any]
 
 
 class Expression:
-    """A part of a filter. `evaluate` gives its value for one document."""
+    """A part of a filter.
 
-    __slots__ = ("evaluate",)
+    Args:
+        evaluate: gives its value for one document.
+        operator: what it is made with, such as `eq`.
+        operands: what it is made of.
+    """
 
-    def __init__(self, evaluate: Evaluate) -> None:
+    __slots__ = ("_operands", "_operator", "evaluate")
+
+    def __init__(self, evaluate: Evaluate, operator: str, *operands: Expression | Value | Undefined) -> None:
         self.evaluate = evaluate
+        self._operator = operator
+        self._operands = operands
+
+    def shape(self) -> tuple[object, ...]:
+        """Texts, bytes and tuples of these: equal for expressions that say the same."""
+        operands = [each.shape() if isinstance(each, Expression) else _key(each) for each in self._operands]
+        return (self._operator, *operands)
 
     def __bool__(self) -> bool:
         raise DeveloperError(
@@ -45,26 +58,26 @@ class FilterBuilder:
         """The field at `path` (`"address.city"`), undefined where there is none."""
         names = path.split(".")
         if len(names) == 1:
-            return Expression(lambda row: row.get(path, undefined))
-        return Expression(lambda row: _at(row, names))
+            return Expression(lambda row: row.get(path, undefined), "field", path)
+        return Expression(lambda row: _at(row, names), "field", path)
 
     def eq(self, left: Any, right: Any, /) -> Expression:
-        return _comparison(left, right, lambda a, b: a == b)
+        return _comparison("eq", left, right, lambda a, b: a == b)
 
     def neq(self, left: Any, right: Any, /) -> Expression:
-        return _comparison(left, right, lambda a, b: a != b)
+        return _comparison("neq", left, right, lambda a, b: a != b)
 
     def lt(self, left: Any, right: Any, /) -> Expression:
-        return _comparison(left, right, lt)
+        return _comparison("lt", left, right, lt)
 
     def lte(self, left: Any, right: Any, /) -> Expression:
-        return _comparison(left, right, le)
+        return _comparison("lte", left, right, le)
 
     def gt(self, left: Any, right: Any, /) -> Expression:
-        return _comparison(left, right, gt)
+        return _comparison("gt", left, right, gt)
 
     def gte(self, left: Any, right: Any, /) -> Expression:
-        return _comparison(left, right, ge)
+        return _comparison("gte", left, right, ge)
 
     def add(self, left: Any, right: Any, /) -> Expression:
         return _arithmetic("add", left, right, lambda a, b: a + b)
@@ -82,65 +95,76 @@ class FilterBuilder:
         return _arithmetic("take the remainder of", left, right, _remainder)
 
     def neg(self, value: Any, /) -> Expression:
-        operand = _evaluation(value)
-        return Expression(lambda row: -_number("negate", operand(row)))
+        operand = _operand(value)
+        return Expression(lambda row: _negative(operand.evaluate(row)), "neg", operand)
 
     def and_(self, *conditions: Any) -> Expression:
-        operands = [_evaluation(condition) for condition in conditions]
-        return Expression(lambda row: all(_truth("and_", operand(row)) for operand in operands))
+        operands = [_operand(condition) for condition in conditions]
+        return Expression(
+            lambda row: all(_truth("and_", operand.evaluate(row)) for operand in operands), "and", *operands
+        )
 
     def or_(self, *conditions: Any) -> Expression:
-        operands = [_evaluation(condition) for condition in conditions]
-        return Expression(lambda row: any(_truth("or_", operand(row)) for operand in operands))
+        operands = [_operand(condition) for condition in conditions]
+        return Expression(
+            lambda row: any(_truth("or_", operand.evaluate(row)) for operand in operands), "or", *operands
+        )
 
     def not_(self, condition: Any, /) -> Expression:
-        operand = _evaluation(condition)
-        return Expression(lambda row: not _truth("not_", operand(row)))
+        operand = _operand(condition)
+        return Expression(lambda row: not _truth("not_", operand.evaluate(row)), "not", operand)
 
 
-def condition_of(predicate: Callable[[Any], Any]) -> Callable[[Row], bool]:
-    """The test that `filter(predicate)` puts every document to.
+def condition_of(predicate: Callable[[Any], Any]) -> Expression:
+    """The test that `filter(predicate)` puts every document to: true or false.
 
-    Raises `DeveloperError` when a document gives something else than true or false.
+    Evaluating it raises `DeveloperError` where a document gives something else.
     """
-    evaluate = _evaluation(predicate(FilterBuilder()))
-    return lambda row: _truth("filter", evaluate(row))
+    tested = _operand(predicate(FilterBuilder()))
+    return Expression(lambda row: _truth("filter", tested.evaluate(row)), "filter", tested)
 
 
-def _evaluation(operand: Any) -> Evaluate:
-    if isinstance(operand, Expression):
-        return operand.evaluate
-    value = undefined if operand is undefined else convert(operand)
-    return lambda row: value
+def _operand(given: Any) -> Expression:
+    if isinstance(given, Expression):
+        return given
+    value = undefined if given is undefined else convert(given)
+    return Expression(lambda row: value, "value", value)
 
 
 def _key(value: Value | Undefined) -> bytes:
     return encode_key((value,))
 
 
-def _comparison(left: Any, right: Any, holds: Callable[[bytes, bytes], bool]) -> Expression:
+def _comparison(operator: str, left: Any, right: Any, holds: Callable[[bytes, bytes], bool]) -> Expression:
     """Values compare as their index keys do; the key of a constant is made once."""
-    if isinstance(left, Expression) and not isinstance(right, Expression):
-        evaluate, fixed = left.evaluate, _key(undefined if right is undefined else convert(right))
-        return Expression(lambda row: holds(_key(evaluate(row)), fixed))
-    first, second = _evaluation(left), _evaluation(right)
-    return Expression(lambda row: holds(_key(first(row)), _key(second(row))))
+    first, second = _operand(left), _operand(right)
+    if isinstance(right, Expression):
+        return Expression(
+            lambda row: holds(_key(first.evaluate(row)), _key(second.evaluate(row))), operator, first, second
+        )
+    fixed = _key(second.evaluate({}))
+    return Expression(lambda row: holds(_key(first.evaluate(row)), fixed), operator, first, second)
 
 
 def _arithmetic(verb: str, left: Any, right: Any, calculate: Callable[[Any, Any], Any]) -> Expression:
-    first, second = _evaluation(left), _evaluation(right)
+    first, second = _operand(left), _operand(right)
 
     def evaluate(row: Row) -> Any:
-        a, b = first(row), second(row)
+        a, b = first.evaluate(row), second.evaluate(row)
         kinds = _type_name(a), _type_name(b)
         if kinds not in (("int64", "int64"), ("float64", "float64")):
             raise _invalid(f"Cannot {verb} a {kinds[0]} and a {kinds[1]}")
         try:
-            return calculate(a, b)
+            return calculate(_as_stored(a), _as_stored(b))
         except (OverflowError, ZeroDivisionError) as error:
             raise _invalid(f"Cannot {verb} {a} and {b}: {error}") from None
 
-    return Expression(evaluate)
+    return Expression(evaluate, verb, first, second)
+
+
+def _as_stored(number: Any) -> Any:
+    """A plain int is a float64, and is rounded as one."""
+    return number if isinstance(number, Int64) else float(number)
 
 
 def _divide(a: Any, b: Any) -> Any:
@@ -161,10 +185,13 @@ def _remainder(a: Any, b: Any) -> Any:
     return math.fmod(a, b) if b != 0 and not math.isinf(a) else math.nan
 
 
-def _number(verb: str, value: Any) -> Any:
+def _negative(value: Any) -> Any:
     if _type_name(value) not in ("int64", "float64"):
-        raise _invalid(f"Cannot {verb} a {_type_name(value)}")
-    return value if isinstance(value, Int64) else float(value)
+        raise _invalid(f"Cannot negate a {_type_name(value)}")
+    try:
+        return -_as_stored(value)
+    except OverflowError as error:
+        raise _invalid(f"Cannot negate {value}: {error}") from None
 
 
 def _truth(operator: str, value: Any) -> bool:

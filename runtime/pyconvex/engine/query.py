@@ -8,25 +8,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyconvex.engine.filters import Row, condition_of
-from pyconvex.engine.ranges import Bound, bounds_of, span_of
+from pyconvex.engine.filters import Expression, condition_of
+from pyconvex.engine.index_lookup import index_of_kind, index_to_read, no_index
+from pyconvex.engine.pagination import Selection, fingerprint_of, read_page
+from pyconvex.engine.ranges import WHOLE_INDEX, Bound, bounds_of, span_of
+from pyconvex.engine.search import Equality, SearchFor, filters_of, search_query
 from pyconvex.errors import DeveloperError
-from pyconvex.store.catalog import BY_CREATION_TIME, BY_ID, PUBLIC_SYSTEM_TABLES, Index, IndexState
+from pyconvex.store.catalog import BY_CREATION_TIME, BY_ID, PUBLIC_SYSTEM_TABLES, Index, IndexKind
+from pyconvex.values.value import undefined
 
 if TYPE_CHECKING:
     from pyconvex.engine.answers import Answer
     from pyconvex.engine.transactions import Run
+    from pyconvex.store.search_scan import SearchScan
+    from pyconvex.store.search_selection import SearchQuery
     from pyconvex.store.transaction import Scan, Transaction
     from pyconvex.values.value import Value
 
     Document = dict[str, Value]
 
 OPERATORS_MAX: Final = 256
-_BUILT_IN: Final = frozenset({BY_ID, BY_CREATION_TIME})
-_NOT_READY: Final = {
-    IndexState.BACKFILLING: "is currently backfilling and not available to query yet.",
-    IndexState.STAGED: "is currently staged and not available to query until it is enabled.",
-}
+_BUILT_IN_FIELDS: Final = {BY_ID: "_id", BY_CREATION_TIME: "_creationTime"}
 
 
 class Plan(NamedTuple):
@@ -35,9 +37,11 @@ class Plan(NamedTuple):
     table: str
     index: str = BY_CREATION_TIME  # pyright: ignore[reportIncompatibleMethodOverride]  # nobody searches in it with tuple.index
     bounds: tuple[Bound, ...] = ()
+    search: tuple[SearchFor | Equality, ...] | None = None
+    """What to search for; None for a query in the order of its index."""
     descending: bool | None = None
     """None until `order` was called; ascending then."""
-    conditions: tuple[Callable[[Row], bool], ...] = ()
+    conditions: tuple[Expression, ...] = ()
     hidden: tuple[str, ...] = ()
     """Fields that the reader must not see."""
 
@@ -57,6 +61,10 @@ class OrderedQuery:
         """Keeps the documents for which `predicate`'s expression is true; of several filters all have to be."""
         return OrderedQuery(self._run, self._filtered(predicate))
 
+    def order(self, order: str, /) -> OrderedQuery:
+        """Raises `DeveloperError` `OrderTwice`: there is an order already."""
+        raise DeveloperError("OrderTwice", "Queries may only specify order at most once")
+
     def collect(self) -> Answer[list[Document]]:
         """All documents."""
         return self._run.read("ctx.db.query().collect", _read(self._run.transaction, self._ended(), None))
@@ -73,6 +81,17 @@ class OrderedQuery:
     def unique(self) -> Answer[Document | None]:
         """The only document, or None. Raises `DeveloperError` `NotUnique` when there are more."""
         return self._run.read("ctx.db.query().unique", _unique(self._run.transaction, self._ended()))
+
+    def paginate(self, options: Any = undefined, /) -> Answer[dict[str, Value]]:
+        """One page: `{"page", "isDone", "continueCursor", "splitCursor", "pageStatus"}`.
+
+        `options` is `{"numItems", "cursor"}`, as clients send it (`pagination_opts_validator`). The cursor is None for
+        the first page, then the last page's `continueCursor`. Once in each function.
+
+        Raises `DeveloperError` `InvalidPaginationOptions`, `MultiplePaginatedDatabaseQueries`; `InvalidCursor` for a
+        cursor of another query.
+        """
+        return self._run.read("ctx.db.query().paginate", _paginate(self._run, self._ended(), options))
 
     def __aiter__(self) -> AsyncIterator[Document]:
         """The documents one by one; what is not asked for is not read."""
@@ -115,12 +134,25 @@ class Query(OrderedQuery):
         """`"asc"` or `"desc"`, in the order of the index; once."""
         if order not in ("asc", "desc"):
             raise DeveloperError("InvalidOrder", f'The order is "asc" or "desc", not {order!r}')
-        if self._plan.descending is not None:
-            raise DeveloperError("OrderTwice", "Queries may only specify order at most once")
         return OrderedQuery(self._run, self._chained(descending=order == "desc"))
 
     def filter(self, predicate: Callable[[Any], Any], /) -> Query:
         return Query(self._run, self._filtered(predicate))
+
+
+class SearchedQuery(OrderedQuery):
+    """A query by full-text search."""
+
+    __slots__ = ()
+
+    def order(self, order: str, /) -> OrderedQuery:
+        """Raises `DeveloperError` `SearchOrder`: results come best first."""
+        raise DeveloperError(
+            "SearchOrder", "Search queries must always be in relevance order. Can not set order manually."
+        )
+
+    def filter(self, predicate: Callable[[Any], Any], /) -> SearchedQuery:
+        return SearchedQuery(self._run, self._filtered(predicate))
 
 
 class QueryInitializer(Query):
@@ -134,6 +166,10 @@ class QueryInitializer(Query):
     def with_index(self, name: str, range: Callable[[Any], Any] | None = None, /) -> Query:
         """The documents of a range of an index, in its order; without `range` all of them."""
         return Query(self._run, self._chained(index=name, bounds=bounds_of(range)))
+
+    def with_search_index(self, name: str, search: Callable[[Any], Any], /) -> SearchedQuery:
+        """The documents with a text that matches, best first: `lambda q: q.search("body", text).eq("channel", c)`."""
+        return SearchedQuery(self._run, self._chained(index=name, search=filters_of(search)))
 
     def full_table_scan(self) -> Query:
         """All documents in the order of creation, said aloud."""
@@ -162,7 +198,7 @@ class _Matching:
 
     __slots__ = ("_plan", "_scan")
 
-    def __init__(self, plan: Plan, scan: Scan | None) -> None:
+    def __init__(self, plan: Plan, scan: Scan | SearchScan | None) -> None:
         self._plan = plan
         self._scan = scan
 
@@ -170,14 +206,14 @@ class _Matching:
         if self._scan is None:
             return None
         async for document in self._scan:
-            if all(holds(document) for holds in self._plan.conditions):
+            if all(condition.evaluate(document) for condition in self._plan.conditions):
                 return _without(document, self._plan.hidden)
         return None
 
 
 async def _read(transaction: Transaction, plan: Plan, limit: int | None) -> list[Document]:
     """The first `limit` documents of `plan`, None for all."""
-    if plan.conditions:
+    if plan.conditions or plan.search is not None:
         matching = _matching(transaction, plan)
         found: list[Document] = []
         while (limit is None or len(found) < limit) and (document := await matching.next()) is not None:
@@ -198,6 +234,23 @@ async def _first(transaction: Transaction, plan: Plan) -> Document | None:
     return found[0] if found else None
 
 
+async def _paginate(run: Run, plan: Plan, options: object) -> dict[str, Value]:
+    conditions = tuple(condition.shape() for condition in plan.conditions)
+    if plan.search is not None:
+        index, query = _sought(run.transaction, plan, plan.search)
+        fingerprint = fingerprint_of(plan.table, plan.index, index.fields, plan.search, conditions)
+        searched = None if query is None else index
+        selection = Selection(searched, WHOLE_INDEX, False, plan.conditions, plan.hidden, fingerprint, query)
+        return await read_page(run, selection, options)
+    index = _index(run.transaction, plan)
+    # A table that does not exist yet has its two indexes all the same: so a page of it stays the same page later.
+    fields = (_BUILT_IN_FIELDS[plan.index],) if index is None else index.fields
+    span = WHOLE_INDEX if index is None else span_of(plan.bounds, plan.table, index)
+    reverse = bool(plan.descending)
+    fingerprint = fingerprint_of(plan.table, plan.index, fields, span.start, span.stop, reverse, conditions)
+    return await read_page(run, Selection(index, span, reverse, plan.conditions, plan.hidden, fingerprint), options)
+
+
 async def _unique(transaction: Transaction, plan: Plan) -> Document | None:
     found = await _read(transaction, plan, 2)
     if len(found) > 1:
@@ -209,6 +262,9 @@ async def _unique(transaction: Transaction, plan: Plan) -> Document | None:
 
 
 def _matching(transaction: Transaction, plan: Plan) -> _Matching:
+    if plan.search is not None:
+        index, query = _sought(transaction, plan, plan.search)
+        return _Matching(plan, None if query is None else transaction.search(index, query))
     index = _index(transaction, plan)
     span = None if index is None else span_of(plan.bounds, plan.table, index)
     if index is None or span is None or span.empty:
@@ -222,15 +278,21 @@ def _index(transaction: Transaction, plan: Plan) -> Index | None:
     Raises `DeveloperError` `IndexNotFound`, `IndexNotReady`.
     """
     private = plan.table.startswith("_") and plan.table not in PUBLIC_SYSTEM_TABLES
-    index = None if private else transaction.index(plan.table, plan.index)
-    if index is None:
-        if plan.index in _BUILT_IN:
-            return None
-        raise DeveloperError("IndexNotFound", f"Index {plan.table}.{plan.index} not found.")
-    if not index.readable:
-        reason = _NOT_READY.get(index.state, "not found.")
-        raise DeveloperError("IndexNotReady", f"Index {plan.table}.{plan.index} {reason}")
+    index = None if private else index_to_read(transaction, plan.table, plan.index)
+    if index is None and plan.index not in _BUILT_IN_FIELDS:
+        raise no_index(transaction, plan.table, plan.index)
     return index
+
+
+def _sought(
+    transaction: Transaction, plan: Plan, search: tuple[SearchFor | Equality, ...]
+) -> tuple[Index, SearchQuery | None]:
+    """The search index, and what to ask of it; None when nothing can match.
+
+    Raises `DeveloperError` `IndexNotFound`, `IndexNotReady`, `InvalidSearch`.
+    """
+    index = index_of_kind(transaction, plan.table, plan.index, IndexKind.SEARCH)
+    return index, search_query(search, plan.table, index)
 
 
 def _without(document: Document, hidden: tuple[str, ...]) -> Document:
