@@ -1,18 +1,23 @@
-"""Writing `_generated` to disk, for editors: only what changed, and only files that are ours are removed."""
+"""Writing `_generated` to disk, for editors: only what changed, and only files that pyconvex wrote are removed."""
 
 import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from pyconvex.loading.generated import MARK
 
-def write_generated(functions: Path, files: Mapping[str, str]) -> list[str]:
+
+def write_generated(functions: Path, files: Mapping[str, str], *, complete: bool = True) -> list[str]:
     """Brings the folder `_generated` in `functions` up to date; answers with the names of files that changed.
+
+    Arguments:
+        complete: whether `files` are all there should be, so that others are removed.
 
     Raises `OSError`.
     """
     folder = functions / "_generated"
-    changed = outdated(functions, files)
+    changed = [name for name in outdated(functions, files) if complete or name in files]
     for name in changed:
         if name not in files:
             (folder / name).unlink()
@@ -31,9 +36,13 @@ def write_generated(functions: Path, files: Mapping[str, str]) -> list[str]:
 
 
 def outdated(functions: Path, files: Mapping[str, str]) -> list[str]:
-    """The names of generated files that are missing, different or no longer wanted."""
+    """The names of generated files that are missing, different or no longer wanted.
+
+    Files that do not say that pyconvex generated them are somebody else's.
+    """
     folder = functions / "_generated"
-    stale = [path.name for path in folder.glob("*.py*") if path.is_file() and path.name not in files]
+    others = [path for path in folder.glob("*.py*") if path.is_file() and path.name not in files]
+    stale = [path.name for path in others if (_read(path) or "").startswith(MARK)]
     return sorted([name for name, text in files.items() if _read(folder / name) != text] + stale)
 
 

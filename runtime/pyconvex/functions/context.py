@@ -1,111 +1,129 @@
 """What a handler's `ctx` offers, for type checkers, and which one is running.
 
-The engine's classes have these shapes; nothing here runs.
+The engine's classes have these shapes; nothing here runs. `_generated/server.pyi` narrows them to a project's tables.
 https://docs.convex.dev/functions/query-functions#query-context
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from datetime import datetime, timedelta
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, overload
 
 from pyconvex.errors import DeveloperError
 
+from .documents import FileMetadata, ScheduledFunction, ScheduledFunctionId, StorageId, StoredFile
 from .fetch.blob import Blob
 from .function import RegisteredFunction
+from .queries import ByTime, Query, QueryInitializer, Range, RangeOf, Step, VectorCondition, VectorFilter
 from .references import FunctionReference
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Document: TypeAlias = Any
-"""A dict. Not said here, so that it fits where a handler's annotation promises `Doc.messages`, a TypedDict."""
+I = TypeVar("I", bound=str)  # noqa: E741 - the id of a table, as `D` is its document and `Q` its query
+D_co = TypeVar("D_co", covariant=True)
+D = TypeVar("D")
+New_contra = TypeVar("New_contra", contravariant=True)
+Replacement_contra = TypeVar("Replacement_contra", contravariant=True)
+Patch_contra = TypeVar("Patch_contra", contravariant=True)
+Q_co = TypeVar("Q_co", covariant=True)
+Db_co = TypeVar("Db_co", covariant=True)
+Id_co = TypeVar("Id_co", covariant=True, bound=str)
+F_contra = TypeVar("F_contra", contravariant=True)
+I_contra = TypeVar("I_contra", contravariant=True)
 
-Doc = TypeVar("Doc")
+Document: TypeAlias = dict[str, Any]
+"""A document where its table is unknown."""
 
 UserIdentity: TypeAlias = dict[str, Any]
 """`tokenIdentifier`, `subject`, `issuer`, then what the token says: `name`, `email`, custom claims."""
 
-Order: TypeAlias = Literal["asc", "desc"]
+
+class TableReader(Protocol[I, D_co, Q_co]):
+    """`ctx.db.table(name)` of a query: the methods of `ctx.db` for one table."""
+
+    def get(self, id: I, /) -> Awaitable[D_co | None]: ...
+    def query(self) -> Q_co: ...
+    def normalize_id(self, id: str, /) -> I | None: ...
 
 
-class Expression(Protocol):
-    """A part of a filter: a field, a comparison, a sum."""
+class TableWriter(TableReader[I, D_co, Q_co], Protocol[I, D_co, Q_co, New_contra, Replacement_contra, Patch_contra]):
+    """`ctx.db.table(name)` of a mutation."""
+
+    def insert(self, value: New_contra, /) -> Awaitable[I]: ...
+    def patch(self, id: I, value: Patch_contra, /) -> Awaitable[None]: ...
+    def replace(self, id: I, value: Replacement_contra, /) -> Awaitable[None]: ...
+    def delete(self, id: I, /) -> Awaitable[None]: ...
 
 
-class FilterBuilder(Protocol):
-    """`q` of `.filter(lambda q: ...)` (https://docs.convex.dev/database/reading-data/filters)."""
+class SystemQuery(Query[D, F_contra], Protocol[D, F_contra, I_contra]):
+    """A query over a system table, whose indexes are those that every table has."""
 
-    def field(self, path: str, /) -> Expression: ...
-    def eq(self, left: Any, right: Any, /) -> Expression: ...
-    def neq(self, left: Any, right: Any, /) -> Expression: ...
-    def lt(self, left: Any, right: Any, /) -> Expression: ...
-    def lte(self, left: Any, right: Any, /) -> Expression: ...
-    def gt(self, left: Any, right: Any, /) -> Expression: ...
-    def gte(self, left: Any, right: Any, /) -> Expression: ...
-    def add(self, left: Any, right: Any, /) -> Expression: ...
-    def sub(self, left: Any, right: Any, /) -> Expression: ...
-    def mul(self, left: Any, right: Any, /) -> Expression: ...
-    def div(self, left: Any, right: Any, /) -> Expression: ...
-    def mod(self, left: Any, right: Any, /) -> Expression: ...
-    def neg(self, value: Any, /) -> Expression: ...
-    def and_(self, *conditions: Any) -> Expression: ...
-    def or_(self, *conditions: Any) -> Expression: ...
-    def not_(self, condition: Any, /) -> Expression: ...
+    @overload
+    def with_index(self, name: Literal["by_creation_time"], range: RangeOf[ByTime] = ..., /) -> Query[D, F_contra]: ...
+    @overload
+    def with_index(
+        self, name: Literal["by_id"], range: RangeOf[Step[Literal["_id"], I_contra, Range]] = ..., /
+    ) -> Query[D, F_contra]: ...
 
 
-class IndexRangeBuilder(Protocol):
-    """`q` of `.with_index(name, lambda q: ...)`: equalities first, then at most one bound on each side."""
-
-    def eq(self, field: str, value: Any, /) -> "IndexRangeBuilder": ...
-    def gt(self, field: str, value: Any, /) -> "IndexRangeBuilder": ...
-    def gte(self, field: str, value: Any, /) -> "IndexRangeBuilder": ...
-    def lt(self, field: str, value: Any, /) -> "IndexRangeBuilder": ...
-    def lte(self, field: str, value: Any, /) -> "IndexRangeBuilder": ...
-
-
-class OrderedQuery(Protocol[Doc]):
-    """A query whose order is settled; awaiting one of its ends runs it."""
-
-    def filter(self, predicate: Callable[[FilterBuilder], Any], /) -> "OrderedQuery[Doc]": ...
-    def collect(self) -> Awaitable[list[Doc]]: ...
-    def take(self, n: int, /) -> Awaitable[list[Doc]]: ...
-    def first(self) -> Awaitable[Doc | None]: ...
-    def unique(self) -> Awaitable[Doc | None]: ...
-    def __aiter__(self) -> AsyncIterator[Doc]: ...
+StoredFiles: TypeAlias = SystemQuery[
+    StoredFile, Literal["_id", "_creationTime", "sha256", "size", "contentType"], StorageId
+]
+ScheduledFunctions: TypeAlias = SystemQuery[
+    ScheduledFunction,
+    Literal["_id", "_creationTime", "name", "args", "scheduledTime", "completedTime", "state", "state.kind"],
+    ScheduledFunctionId,
+]
 
 
-class Query(OrderedQuery[Doc], Protocol[Doc]):
-    """A query over one index or the whole table."""
+class SystemReader(Protocol):
+    """`ctx.db.system`: the system tables, for reading (https://docs.convex.dev/database/advanced/system-tables)."""
 
-    def order(self, order: Order, /) -> OrderedQuery[Doc]: ...
-    def filter(self, predicate: Callable[[FilterBuilder], Any], /) -> "Query[Doc]": ...
+    @overload
+    def get(self, id: StorageId, /) -> Awaitable[StoredFile | None]: ...
+    @overload
+    def get(self, table: Literal["_storage"], id: str, /) -> Awaitable[StoredFile | None]: ...
+    @overload
+    def get(self, id: ScheduledFunctionId, /) -> Awaitable[ScheduledFunction | None]: ...
+    @overload
+    def get(self, table: Literal["_scheduled_functions"], id: str, /) -> Awaitable[ScheduledFunction | None]: ...
+    @overload
+    def query(self, table: Literal["_storage"], /) -> StoredFiles: ...
+    @overload
+    def query(self, table: Literal["_scheduled_functions"], /) -> ScheduledFunctions: ...
+    @overload
+    def normalize_id(self, table: Literal["_storage"], id: str, /) -> StorageId | None: ...
+    @overload
+    def normalize_id(self, table: Literal["_scheduled_functions"], id: str, /) -> ScheduledFunctionId | None: ...
+    @overload
+    def table(self, table: Literal["_storage"], /) -> TableReader[StorageId, StoredFile, StoredFiles]: ...
+    @overload
+    def table(
+        self, table: Literal["_scheduled_functions"], /
+    ) -> TableReader[ScheduledFunctionId, ScheduledFunction, ScheduledFunctions]: ...
 
 
-class QueryInitializer(Query[Doc], Protocol[Doc]):
-    """What `ctx.db.query(table)` gives (https://docs.convex.dev/database/reading-data)."""
+class ReadsSystem(Protocol):
+    @property
+    def system(self) -> SystemReader:
+        """`_storage` and `_scheduled_functions`."""
+        ...
 
-    def with_index(self, name: str, range: Callable[[IndexRangeBuilder], Any] | None = None, /) -> Query[Doc]: ...
 
+class DatabaseReader(ReadsSystem, Protocol):
+    """`ctx.db` of a query, where the tables are unknown."""
 
-class BaseDatabaseReader(Protocol):
     @overload
     def get(self, id: str, /) -> Awaitable[Document | None]: ...
     @overload
     def get(self, table: str, id: str, /) -> Awaitable[Document | None]: ...
-    def query(self, table: str, /) -> QueryInitializer[Document]: ...
+    def query(self, table: str, /) -> QueryInitializer[Document, str]: ...
     def normalize_id(self, table: str, id: str, /) -> str | None: ...
-
-
-class DatabaseReader(BaseDatabaseReader, Protocol):
-    """`ctx.db` of a query."""
-
-    @property
-    def system(self) -> BaseDatabaseReader:
-        """`_storage` and the other system tables."""
-        ...
+    def table(self, table: str, /) -> TableReader[str, Document, QueryInitializer[Document, str]]: ...
 
 
 class DatabaseWriter(DatabaseReader, Protocol):
-    """`ctx.db` of a mutation (https://docs.convex.dev/database/writing-data)."""
+    """`ctx.db` of a mutation (https://docs.convex.dev/database/writing-data), where the tables are unknown."""
 
     def insert(self, table: str, value: Mapping[str, Any], /) -> Awaitable[str]: ...
     @overload
@@ -120,6 +138,11 @@ class DatabaseWriter(DatabaseReader, Protocol):
     def delete(self, id: str, /) -> Awaitable[None]: ...
     @overload
     def delete(self, table: str, id: str, /) -> Awaitable[None]: ...
+    def table(
+        self, table: str, /
+    ) -> TableWriter[
+        str, Document, QueryInitializer[Document, str], Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]
+    ]: ...
 
 
 class Auth(Protocol):
@@ -132,7 +155,7 @@ class StorageReader(Protocol):
     """`ctx.storage` of a query (https://docs.convex.dev/file-storage)."""
 
     def get_url(self, id: str, /) -> Awaitable[str | None]: ...
-    def get_metadata(self, id: str, /) -> Awaitable[dict[str, Any] | None]: ...
+    def get_metadata(self, id: str, /) -> Awaitable[FileMetadata | None]: ...
 
 
 class StorageWriter(StorageReader, Protocol):
@@ -145,7 +168,43 @@ class StorageActionWriter(StorageWriter, Protocol):
     """`ctx.storage` of an action."""
 
     def get(self, id: str, /) -> Awaitable[Blob | None]: ...
-    def store(self, blob: Blob, /, *, sha256: str | None = None) -> Awaitable[str]: ...
+    def store(self, blob: Blob, /, *, sha256: str | None = None) -> Awaitable[StorageId]: ...
+
+
+class Scheduler(Protocol):
+    """`ctx.scheduler` (https://docs.convex.dev/scheduling/scheduled-functions)."""
+
+    @overload
+    def run_after(
+        self,
+        delay: float | timedelta,
+        fn: RegisteredFunction[P, Any] | FunctionReference[P, Any],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Awaitable[ScheduledFunctionId]:
+        """Run `fn` after `delay`: milliseconds, or a `timedelta`."""
+        ...
+
+    @overload
+    def run_after(self, delay: float | timedelta, fn: str, /, **kwargs: Any) -> Awaitable[ScheduledFunctionId]: ...
+    @overload
+    def run_at(
+        self,
+        when: float | datetime,
+        fn: RegisteredFunction[P, Any] | FunctionReference[P, Any],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Awaitable[ScheduledFunctionId]:
+        """Run `fn` at a moment: milliseconds since 1970, or a `datetime`."""
+        ...
+
+    @overload
+    def run_at(self, when: float | datetime, fn: str, /, **kwargs: Any) -> Awaitable[ScheduledFunctionId]: ...
+    def cancel(self, id: str, /) -> Awaitable[None]:
+        """Keep a scheduled function from starting; one that has ended stays as it is."""
+        ...
 
 
 class Meta(Protocol):
@@ -191,11 +250,11 @@ class _RunsMutations(Protocol):
     def run_mutation(self, fn: str, /, **kwargs: Any) -> Awaitable[Any]: ...
 
 
-class QueryCtx(_RunsQueries, Protocol):
-    """`ctx` of a query: one snapshot of the database."""
+class ReadingCtx(_RunsQueries, Protocol[Db_co]):
+    """`ctx` of a query whose database is a `Db`."""
 
     @property
-    def db(self) -> DatabaseReader: ...
+    def db(self) -> Db_co: ...
     @property
     def auth(self) -> Auth: ...
     @property
@@ -204,26 +263,30 @@ class QueryCtx(_RunsQueries, Protocol):
     def meta(self) -> QueryMeta: ...
 
 
-class MutationCtx(_RunsQueries, _RunsMutations, Protocol):
-    """`ctx` of a mutation: one transaction."""
+class WritingCtx(_RunsQueries, _RunsMutations, Protocol[Db_co]):
+    """`ctx` of a mutation whose database is a `Db`."""
 
     @property
-    def db(self) -> DatabaseWriter: ...
+    def db(self) -> Db_co: ...
     @property
     def auth(self) -> Auth: ...
     @property
     def storage(self) -> StorageWriter: ...
     @property
+    def scheduler(self) -> Scheduler: ...
+    @property
     def meta(self) -> MutationMeta: ...
 
 
-class ActionCtx(_RunsQueries, _RunsMutations, Protocol):
-    """`ctx` of an action or HTTP action: no database, but everything that reaches outside."""
+class ActingCtx(_RunsQueries, _RunsMutations, Protocol):
+    """`ctx` of an action, but for vector search."""
 
     @property
     def auth(self) -> Auth: ...
     @property
     def storage(self) -> StorageActionWriter: ...
+    @property
+    def scheduler(self) -> Scheduler: ...
     @property
     def meta(self) -> ActionMeta: ...
     @overload
@@ -234,8 +297,40 @@ class ActionCtx(_RunsQueries, _RunsMutations, Protocol):
     def run_action(self, fn: str, /, **kwargs: Any) -> Awaitable[Any]: ...
 
 
-RUNNING_CTX: ContextVar[ActionCtx] = ContextVar("pyconvex_ctx")
-"""Set by whoever runs a handler or a mounted application."""
+class QueryCtx(ReadingCtx[DatabaseReader], Protocol):
+    """`ctx` of a query: one snapshot of the database."""
+
+
+class MutationCtx(WritingCtx[DatabaseWriter], Protocol):
+    """`ctx` of a mutation: one transaction."""
+
+
+class VectorMatch(TypedDict, Generic[Id_co]):
+    """A document that `ctx.vector_search` found; `_score` is between -1 and 1."""
+
+    _id: Id_co
+    _score: float
+
+
+class ActionCtx(ActingCtx, Protocol):
+    """`ctx` of an action or HTTP action: no database, but everything that reaches outside."""
+
+    def vector_search(
+        self,
+        table: str,
+        index: str,
+        /,
+        *,
+        vector: Sequence[float],
+        limit: int = ...,
+        filter: Callable[[VectorFilter[str, Any]], VectorCondition] | None = ...,
+    ) -> Awaitable[list[VectorMatch[Any]]]:
+        """The documents nearest to `vector`, best first (https://docs.convex.dev/search/vector-search)."""
+        ...
+
+
+RUNNING_CTX: ContextVar[Any] = ContextVar("pyconvex_ctx")
+"""Set by whoever runs a handler or a mounted application, to an `ActionCtx` whose ids and documents are plain."""
 
 
 def current_ctx() -> ActionCtx:
@@ -244,7 +339,7 @@ def current_ctx() -> ActionCtx:
     Raises:
         DeveloperError: nothing is running here.
     """
-    ctx = RUNNING_CTX.get(None)
+    ctx: ActionCtx | None = RUNNING_CTX.get(None)
     if ctx is None:
         raise DeveloperError(
             "NoCurrentContext",

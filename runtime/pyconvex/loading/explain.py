@@ -19,7 +19,7 @@ from pyconvex.functions.router import http_router
 from pyconvex.loading.deadline import ThreadAtImport
 from pyconvex.loading.folder import GENERATED
 from pyconvex.loading.frames import Project
-from pyconvex.loading.generated import SERVER_NAMES
+from pyconvex.loading.generated import DATA_MODEL_NAMES, SERVER_NAMES
 from pyconvex.loading.source import Source
 from pyconvex.loading.syntax import syntax_problem
 from pyconvex.loading.version import Version
@@ -236,7 +236,7 @@ class Explainer:
             return f"add `from {self._dots(source)}{GENERATED}.server import {name}`"
         if name in ("api", "internal"):
             return f"add `from {self._dots(source)}{GENERATED}.api import {name}`"
-        if name in ("Id", "Doc"):
+        if name in DATA_MODEL_NAMES:
             return f"add `from {self._dots(source)}{GENERATED}.data_model import {name}`"
         door = next((door for door in _DOORS if name in _public(door)), None)
         if door:
@@ -252,7 +252,7 @@ class Explainer:
     def _no_attribute(self, error: AttributeError, text: str, places: list[Place]) -> Problem:
         thing: Any = error.obj
         name: str = error.name or ""
-        if isinstance(thing, type) and thing.__name__ in ("Id", "Doc") and thing.__module__.endswith(".data_model"):
+        if isinstance(thing, type) and thing.__name__ in DATA_MODEL_NAMES and thing.__module__.endswith(".data_model"):
             return self._no_table(thing, name, places, error)
         if isinstance(thing, ModuleType) and self._version.is_loading(thing.__name__):
             return self._circle(thing.__name__, name, places, error)

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import cast
+from typing import NamedTuple, cast
 
 from pyconvex.errors import LoadFailed, Place, Problem, PyconvexError
 from pyconvex.functions.router import HttpRouter
@@ -20,6 +20,7 @@ from pyconvex.loading.frames import Project
 from pyconvex.loading.generated import api_stub, api_text, server_text
 from pyconvex.loading.project import Outside, project_modules
 from pyconvex.loading.registry import Registry
+from pyconvex.loading.server_stub import schema_description, server_stub
 from pyconvex.loading.source import LIMIT_NAME, Source, compile_generated
 from pyconvex.loading.special import misnamed_http, pending_routes, router_of, schema_of
 from pyconvex.loading.version import ModuleFailed, Version
@@ -27,6 +28,7 @@ from pyconvex.schema import EMPTY_SCHEMA, Schema
 from pyconvex.settings import Limits
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
+_NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 _NO_SUBSTITUTES: Mapping[str, ModuleType] = MappingProxyType({})
 
 
@@ -80,6 +82,7 @@ class Loader:
         self._hashes: Mapping[str, str] = {}
         self._reports: Mapping[str, ModuleReport] = {}
         self._stub: tuple[object, str] = (None, "")
+        self._tables = _TableTexts("", _NO_TEXTS)
         self.sources: Mapping[str, str] = MappingProxyType({})
         """Texts of the last load, good or bad, by file name relative to the project; for `excerpt`."""
 
@@ -126,7 +129,9 @@ class Loader:
         generated = {
             "api": lambda: self._compiled("api.py", api_text()),
             "server": lambda: self._compiled("server.py", server_text()),
-            "data_model": lambda: self._compiled("data_model.py", data_model_text(attempt.settled_schema())),
+            "data_model": lambda: self._compiled(
+                "data_model.py", self._table_texts(attempt.settled_schema())["data_model.py"]
+            ),
         }
         return Version(
             self._project.package,
@@ -151,6 +156,7 @@ class Loader:
         source = attempt.scan.sources.get("schema")
         if source is None:
             attempt.schema = EMPTY_SCHEMA
+            attempt.has_sound_schema = True
             return
         module = attempt.module("schema")
         schema, problems = (None, []) if module is None else schema_of(module, source)
@@ -159,7 +165,9 @@ class Loader:
             version.forbid(f"{GENERATED}.data_model")
             return
         attempt.schema = schema
-        attempt.problems += [self._relative(problem) for problem in schema.problems()]
+        problems = [self._relative(problem) for problem in schema.problems()]
+        attempt.problems += problems
+        attempt.has_sound_schema = not problems
 
     def _run_modules(self, attempt: "_Attempt", version: Version) -> None:
         """In alphabetical order, `http` last. The order decides which circular imports work, so it is fixed."""
@@ -235,14 +243,16 @@ class Loader:
         key = [(path, function.visibility) for path, function in registry.functions.items()]
         if self._stub[0] != key:
             self._stub = key, api_stub(registry.functions)
-        return MappingProxyType(
-            {
-                "api.py": api_text(),
-                "api.pyi": self._stub[1],
-                "data_model.py": data_model_text(registry.schema),
-                "server.py": server_text(),
-            }
-        )
+        texts = {"api.py": api_text(), "api.pyi": self._stub[1], "server.py": server_text()}
+        return MappingProxyType({**texts, **self._table_texts(registry.schema)})
+
+    def _table_texts(self, schema: Schema) -> Mapping[str, str]:
+        """The files that are made from the schema; made again only when it says something else."""
+        described = schema_description(schema)
+        if self._tables.described != described:
+            texts = {"data_model.py": data_model_text(schema), "server.pyi": server_stub(schema)}
+            self._tables = _TableTexts(described, texts)
+        return self._tables.texts
 
     def _overdue(self, overdue: Overdue) -> Problem:
         place = next((Place(file, line) for file, line in overdue.frames if self._project.holds(file)), None)
@@ -266,7 +276,8 @@ class Loader:
             if problem.place and problem.place.file not in self.sources
         }
         self.sources = MappingProxyType({**self.sources, **dict(_read(self._project.root, outside))})
-        return LoadFailed(tuple(problems.values()))
+        generated = self._table_texts(attempt.settled_schema()) if attempt.has_sound_schema else _NO_TEXTS
+        return LoadFailed(tuple(problems.values()), generated)
 
     def _relative(self, problem: Problem) -> Problem:
         also = tuple(place for place in map(self._project.place, problem.also) if place)
@@ -281,6 +292,7 @@ class _Attempt:
     problems: list[Problem] = field(default_factory=list[Problem])
     version: Version | None = None
     schema: Schema | None = None
+    has_sound_schema: bool = False
 
     def module(self, path: str) -> ModuleType | None:
         """The module of this path, run now; None when it fails, which is a problem then."""
@@ -314,6 +326,13 @@ class _Attempt:
         if made is not None:
             hashes[data_model] = made.sha256
         return hashes
+
+
+class _TableTexts(NamedTuple):
+    """Generated texts, and the schema that they are made from, described."""
+
+    described: str
+    texts: Mapping[str, str]
 
 
 class _LineCache:

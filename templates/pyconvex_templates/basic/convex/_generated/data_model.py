@@ -3,41 +3,45 @@
 # fmt: off
 """The tables of this project as types."""
 
-from typing import ClassVar, Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
-
-class _TableId(str):
-    __slots__ = ()
-    __convex_table__: ClassVar[str]
+from pyconvex.typed import ScheduledFunctionId, StorageId, TableId
 
 
 class Id:
     """The ids of each table: annotate a parameter `Id.users`."""
 
-    class notes(_TableId):
-        __slots__ = ()
+    class notes(TableId):
         __convex_table__ = "notes"
 
-    class _storage(_TableId):
-        __slots__ = ()
-        __convex_table__ = "_storage"
-
-
-_notes = TypedDict(
-    "_notes",
-    {
-        "_id": Id.notes,
-        "_creationTime": float,
-        "author": str,
-        "text": str,
-    },
-)
+    _scheduled_functions: TypeAlias = ScheduledFunctionId
+    _storage: TypeAlias = StorageId
 
 
 class Doc:
     """The documents of each table: annotate a result `Doc.users`."""
 
-    notes: TypeAlias = _notes
+    class notes(TypedDict):
+        _id: Id.notes
+        _creationTime: float
+        author: str
+        text: str
+
+
+class Fields:
+    """What `insert` and `replace` take: documents without `_id` and `_creationTime`."""
+
+    class notes(TypedDict):
+        author: str
+        text: str
+
+
+class Patch:
+    """What `patch` takes: any of the fields; `undefined` removes an optional one."""
+
+    class notes(TypedDict, total=False):
+        author: str
+        text: str
 
 
 TableName: TypeAlias = Literal["notes"]

@@ -3,41 +3,45 @@
 # fmt: off
 """The tables of this project as types."""
 
-from typing import ClassVar, Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
-
-class _TableId(str):
-    __slots__ = ()
-    __convex_table__: ClassVar[str]
+from pyconvex.typed import ScheduledFunctionId, StorageId, TableId
 
 
 class Id:
     """The ids of each table: annotate a parameter `Id.users`."""
 
-    class messages(_TableId):
-        __slots__ = ()
+    class messages(TableId):
         __convex_table__ = "messages"
 
-    class _storage(_TableId):
-        __slots__ = ()
-        __convex_table__ = "_storage"
-
-
-_messages = TypedDict(
-    "_messages",
-    {
-        "_id": Id.messages,
-        "_creationTime": float,
-        "author": str,
-        "body": str,
-    },
-)
+    _scheduled_functions: TypeAlias = ScheduledFunctionId
+    _storage: TypeAlias = StorageId
 
 
 class Doc:
     """The documents of each table: annotate a result `Doc.users`."""
 
-    messages: TypeAlias = _messages
+    class messages(TypedDict):
+        _id: Id.messages
+        _creationTime: float
+        author: str
+        body: str
+
+
+class Fields:
+    """What `insert` and `replace` take: documents without `_id` and `_creationTime`."""
+
+    class messages(TypedDict):
+        author: str
+        body: str
+
+
+class Patch:
+    """What `patch` takes: any of the fields; `undefined` removes an optional one."""
+
+    class messages(TypedDict, total=False):
+        author: str
+        body: str
 
 
 TableName: TypeAlias = Literal["messages"]
