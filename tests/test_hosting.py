@@ -127,6 +127,24 @@ def test_it_ends_at_once_with_open_connections(kind: str) -> None:
     run(story)
 
 
+def test_connections_that_wait_to_be_accepted_are_served_at_the_end() -> None:
+    async def story() -> None:
+        async with served(hello) as server:
+            reader, _ = await server.connect(GET)
+            await reader.readuntil(b"hello")
+            waiting = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]
+            for connection in waiting:
+                connection.sendall(GET)
+            await server.stop()
+            for connection in waiting:
+                with connection, connection.makefile("rb") as stream:
+                    answer = stream.read()
+                    assert answer.endswith(b"hello")
+                    assert b"connection: close" in answer
+
+    run(story)
+
+
 def test_idle_connections_are_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyconvex.host.server._HostedConfig.keep_alive_timeout", 0.2)
 
@@ -190,5 +208,51 @@ def test_a_listening_socket_is_left_by_the_end() -> None:
                 again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 again.bind(("127.0.0.1", server.port))
                 again.listen()
+
+    run(story)
+
+
+def test_heads_are_those_of_their_own_request() -> None:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.respond(200, [(b"x-echo", exchange.path.encode())], exchange.path.encode())
+
+    async def story() -> None:
+        async with served(answer) as server:
+            reader, writer = await server.connect()
+            for path, close in ((b"/a", b""), (b"/b", b""), (b"/a", b""), (b"/a", b"connection: close\r\n")):
+                writer.write(b"GET %b HTTP/1.1\r\nhost: x\r\n%b\r\n" % (path, close))
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                assert b"x-echo: %b\r\n" % path in head
+                assert (b"connection: close" in head) is bool(close)
+                assert await reader.readexactly(2) == path
+            assert await reader.read() == b""
+            writer.close()
+
+    run(story)
+
+
+def test_what_a_response_has_so_far_is_sent_while_the_rest_is_awaited() -> None:
+    async def begin(exchange: Exchange) -> None:
+        await exchange.start(200, [])
+        await exchange.write(b"begun")
+        await asyncio.Event().wait()
+
+    async def story() -> None:
+        async with served(begin) as server:
+            reader, writer = await server.connect(GET)
+            assert await reader.readuntil(b"begun")
+            writer.transport.abort()
+
+    run(story)
+
+
+def test_http2_is_spoken_with_clients_that_begin_with_it() -> None:
+    async def story() -> None:
+        async with served(hello) as server:
+            empty_settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+            reader, writer = await server.connect(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings)
+            frame = await reader.readexactly(9)
+            assert frame[3] == 4  # SETTINGS (RFC 9113, section 6.5)
+            writer.transport.abort()
 
     run(story)

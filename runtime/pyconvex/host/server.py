@@ -8,49 +8,72 @@ Imported only when something is served: it costs 140 ms.
 """
 
 import asyncio
+import socket
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
 from hypercorn.logging import Logger
 from hypercorn.typing import ASGIFramework, LifespanState, ResponseSummary, WWWScope
 
 from pyconvex.http.asgi import Asgi
 
+from .connection import Connection, Outbox
 from .ports import BACKLOG, Sockets
 
-WRITE_AHEAD_BYTES = 64 * 1024
-"""How much of a response may wait for a slow reader before its producer has to wait too."""
-
+FIRST_REQUEST_SECONDS = 0.05
 GOODBYE_SECONDS = 0.3
 """How long connections may take to send what is left after they were told to end; then they are dropped."""
 
 
-async def serve(app: Asgi, sockets: Sockets, *, shutdown: asyncio.Event, close: Callable[[], Awaitable[None]]) -> None:
+async def serve(
+    app: Asgi,
+    sockets: Sockets,
+    *,
+    shutdown: asyncio.Event,
+    close: Callable[[], Awaitable[None]],
+    shared: bool = False,
+) -> None:
     """Serve `app` until `shutdown` is set.
 
     Arguments:
         close: ends the requests and streams in progress; no new connections are accepted by then.
+        shared: other processes accept connections from the same sockets.
     """
     worker = _Worker(app)
     with _quiet_connections():
-        servers = [
-            await asyncio.start_server(worker.accept, sock=each, backlog=BACKLOG)
-            for each in (sockets.api, sockets.site)
-        ]
+        servers = [await _listen(worker, each, shared=shared) for each in (sockets.api, sockets.site)]
         try:
             await shutdown.wait()
         finally:
+            waiting = [connection for each in (sockets.api, sockets.site) for connection in _waiting(each)]
             for server in servers:
                 server.close()
+            await worker.let_go(waiting)
             await close()
             await worker.end()
+
+
+async def _listen(worker: "_Worker", sock: socket.socket, *, shared: bool) -> asyncio.Server:
+    if not shared:
+        return await asyncio.start_server(worker.accept, sock=sock, backlog=BACKLOG)
+    # asyncio accepts as many connections at once as the backlog is long: a whole burst would be this process's.
+    server = await asyncio.start_server(worker.accept, sock=sock, backlog=1)
+    sock.listen(BACKLOG)
+    return server
+
+
+def _waiting(listening: socket.socket) -> Generator[socket.socket, None, None]:
+    """Connections that nobody has accepted yet: closing the socket would reset them."""
+    with suppress(OSError):
+        for _ in range(BACKLOG):
+            connection, _address = listening.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 class _Worker:
@@ -60,14 +83,16 @@ class _Worker:
         self._app = ASGIWrapper(cast("ASGIFramework", app))
         self._config = _HostedConfig()
         self._context = WorkerContext(max_requests=None)
-        self._connections: dict[asyncio.Task[Any], _Connection] = {}
+        self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(self._loop)
+        self._connections: dict[asyncio.Task[Any], Connection] = {}
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
         task = asyncio.current_task()
         assert task is not None, "asyncio runs each connection in a task"
-        loop = asyncio.get_running_loop()
-        connection = _Connection(self._app, loop, self._config, self._context, LifespanState(), reader, writer)
+        parts = self._app, self._loop, self._config, self._context, LifespanState(), reader, writer
+        connection = Connection(self._outbox, *parts)
         self._connections[task] = connection
         try:
             await connection
@@ -75,9 +100,35 @@ class _Worker:
             connection.idle_timer.cancel()
             del self._connections[task]
 
-    async def end(self) -> None:
-        """Close idle connections, let busy ones send what is left, drop those that do not get rid of it."""
+    async def _take(self, connection: socket.socket) -> None:
+        """Serve a connection that was accepted elsewhere."""
+        reader = asyncio.StreamReader()
+        with suppress(OSError):
+            await self._loop.connect_accepted_socket(
+                lambda: asyncio.StreamReaderProtocol(reader, self.accept), connection
+            )
+        await asyncio.sleep(0)  # so that its task is among those that are waited for
+
+    async def let_go(self, waiting: Sequence[socket.socket]) -> None:
+        """Close idle connections now, and busy ones after their response.
+
+        The first request of a new connection may be on its way: it is waited for, but not for long.
+
+        Arguments:
+            waiting: the newest connections, which were not served yet.
+        """
         await self._context.terminated.set()
+        for connection in waiting:
+            await self._take(connection)
+        for connection in self._connections.values():
+            if connection.idle_timer.used:
+                connection.idle_timer.expire()
+        new = [task for task, connection in self._connections.items() if not connection.idle_timer.used]
+        if new:
+            await asyncio.wait(new, timeout=FIRST_REQUEST_SECONDS)
+
+    async def end(self) -> None:
+        """Let connections send what is left, drop those that do not get rid of it."""
         for connection in self._connections.values():
             connection.idle_timer.expire()
         if self._connections:
@@ -88,94 +139,6 @@ class _Worker:
             task.cancel()
         if left:
             await asyncio.wait([task for task, _ in left], timeout=GOODBYE_SECONDS)
-
-
-class _Connection(TCPServer):
-    """A connection of Hypercorn's, with two shortcuts that make a request a third cheaper.
-
-    What is written in one turn of the event loop goes out in one piece (the head and the body of a response, as a
-    rule), and idle time is measured with a timer in place of a task for each pause.
-    """
-
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        self.idle_timer = _IdleTimer(self.loop, self.config.keep_alive_timeout, self._initiate_server_close)
-        self.idle_task = cast("Any", self.idle_timer)  # Hypercorn names its own class there
-        self._unsent: list[bytes] = []
-        self._unsent_bytes = 0
-
-    async def protocol_send(self, event: Event) -> None:
-        if not isinstance(event, RawData):
-            self._flush()
-            await super().protocol_send(event)
-            return
-        if not event.data:
-            return  # the end of a body of known length has no bytes of its own
-        if not self._unsent:
-            self.loop.call_soon(self._flush)
-        self._unsent.append(event.data)
-        self._unsent_bytes += len(event.data)
-        if self._unsent_bytes + self.writer.transport.get_write_buffer_size() > WRITE_AHEAD_BYTES:
-            self._flush()
-            try:
-                await self.writer.drain()
-            except (ConnectionError, RuntimeError):
-                await self.protocol.handle(Closed())
-
-    async def _close(self) -> None:
-        self._flush()
-        await super()._close()
-
-    def _flush(self) -> None:
-        if self._unsent_bytes:
-            with suppress(ConnectionError, RuntimeError):  # the peer is gone: the reading side hears of it too
-                self.writer.write(b"".join(self._unsent))
-        self._unsent.clear()
-        self._unsent_bytes = 0
-
-
-class _IdleTimer:
-    """Closes a connection that waits too long for its next request. Stands in for `AsyncioSingleTask`.
-
-    Pauses come and go thousands of times a second, so only their beginning is noted; the one timer looks at that.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, close: Callable[[], Awaitable[None]]) -> None:
-        self._loop = loop
-        self._seconds = seconds
-        self._close = close
-        self._idle_since: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._closing: asyncio.Future[None] | None = None
-
-    async def restart(self, task_group: object, action: object) -> None:
-        self._idle_since = self._loop.time()
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._seconds, self._look)
-
-    async def stop(self) -> None:
-        self._idle_since = None
-
-    def expire(self) -> None:
-        """Close the connection now, if it is idle."""
-        if self._idle_since is not None:
-            self._idle_since = None
-            self._closing = asyncio.ensure_future(self._close())
-
-    def cancel(self) -> None:
-        """The connection has ended."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _look(self) -> None:
-        self._timer = None
-        if self._idle_since is None:
-            return  # the next pause starts a timer again
-        left = self._idle_since + self._seconds - self._loop.time()
-        if left <= 0:
-            self.expire()
-        else:
-            self._timer = self._loop.call_later(left, self._look)
 
 
 class _HostedConfig(Config):
