@@ -66,7 +66,8 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         """
         self._real = asyncio.get_running_loop()
         root = self._root
-        root.main = self.create_task(main, context=context)
+        root.main = asyncio.Task(main, loop=self, name="pyconvex", context=context)
+        root.futures.append(root.main)
         try:
             self._pump(self.limit, self._drain)
             while not self._finished:
@@ -150,14 +151,17 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         """Run user code, with this loop in the real one's place. Nothing is interrupted outside the guard."""
         real = self._real
         hooks = sys.get_asyncgen_hooks()
+        adopts = hooks[0] is not None or hooks[1] is not None
         task = _swap_current_task(real, None) if _swap_current_task else None
-        sys.set_asyncgen_hooks(None, None)  # else the real loop would adopt the user's generators
+        if adopts:
+            sys.set_asyncgen_hooks(None, None)  # else the real loop would adopt the user's generators
         _set_running_loop(self)
         try:
             limit.guard(work)
         finally:
             _set_running_loop(real)
-            sys.set_asyncgen_hooks(*hooks)
+            if adopts:
+                sys.set_asyncgen_hooks(*hooks)
             if _swap_current_task:
                 _swap_current_task(real, task)
 
@@ -174,15 +178,11 @@ class FunctionLoop(asyncio.AbstractEventLoop):
                     _run(level.ready.popleft())
                 except (SystemExit, KeyboardInterrupt) as exit_:
                     level.exit = exit_
-                if not level.ended and (level.main.done() or level.exit is not None):
-                    self._end(level)
+                if not level.ended and (level.main.done() or level.exit is not None) and level.end():
+                    # After a failure all else stops at once; what a success forgot runs on.
+                    self._cancel(level)
             elif self._outstanding or not self._close(level):
                 return
-
-    def _end(self, level: Level) -> None:
-        """The function itself is over. After a failure all else stops at once; what a success forgot runs on."""
-        if level.end():
-            self._cancel(level)
 
     def _close(self, level: Level) -> bool:
         """Leave a level in which nothing can go on; whether there is more to drain."""
@@ -360,8 +360,9 @@ class FunctionLoop(asyncio.AbstractEventLoop):
 
 
 def _run(handle: asyncio.Handle) -> None:
-    if not handle.cancelled():
-        handle._run()  # pyright: ignore[reportPrivateUsage]  # as every event loop does
+    # What every event loop does, with a call less for each step of each task.
+    if not handle._cancelled:  # pyright: ignore[reportPrivateUsage]
+        handle._run()  # pyright: ignore[reportPrivateUsage]
 
 
 def current_function_loop() -> FunctionLoop | None:

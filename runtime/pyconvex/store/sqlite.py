@@ -36,6 +36,8 @@ class SqlitePersistence:
         clock: gives commit timestamps.
         size_limit_bytes: the largest the file may become; mutations beyond it fail with `DiskFull`.
         expired: asked during long reads of a function whether its time is over; then the read fails.
+        disk: for simulations: says when a commit happens and when it is reported, in the place of the threads. The file
+            is not synced then.
     """
 
     def __init__(
@@ -45,11 +47,14 @@ class SqlitePersistence:
         clock: Clock | None = None,
         size_limit_bytes: int | None = None,
         expired: Callable[[], bool] | None = None,
+        disk: Disk | None = None,
     ) -> None:
         self._path = path
         self._clock = clock or SystemClock()
         self._size_limit_bytes = size_limit_bytes
         self._expired = expired
+        self._disk = disk
+        self.node = int.from_bytes(self._clock.random_bytes(6))
         self._callbacks: list[Callable[[Commit], None]] = []
         self._idle: list[SqliteReader] = []
         self._temporary: TemporaryDirectory[str] | None = None
@@ -61,10 +66,11 @@ class SqlitePersistence:
             self._temporary = TemporaryDirectory(prefix="pyconvex-", ignore_cleanup_errors=True)
         path = Path(self._temporary.name) / "pyconvex.db" if self._temporary else self._path
         assert path is not None
-        file = SqliteFile(path, durable=self._temporary is None, size_limit_bytes=self._size_limit_bytes)
+        durable = self._temporary is None and self._disk is None
+        file = SqliteFile(path, durable=durable, size_limit_bytes=self._size_limit_bytes)
         file.prepare()
         try:
-            self._open = _Open(file, self._clock, self._publish, self._expired)
+            self._open = _Open(file, self._clock, self._publish, self._expired, self._disk)
         except sqlite3.Error as error:
             code, message, hint = describe(error)
             raise StartFailed(code, f"cannot open {path}: {message}", hint=hint) from error
@@ -79,10 +85,13 @@ class SqlitePersistence:
         if self._temporary is not None:
             self._temporary.cleanup()
 
+    async def living(self) -> frozenset[int]:
+        return frozenset((self.node,))
+
     def snapshot(self) -> "_Snapshot":
         return _Snapshot(self)
 
-    def transact(self, work: Work[T]) -> Coroutine[Any, Any, Committed[T]]:
+    def transact(self, work: Work[T], *, patient: bool = False) -> Coroutine[Any, Any, Committed[T]]:
         if self._open is None:
             raise _closed()
         return self._open.batches.transact(work)
@@ -135,12 +144,13 @@ class _Open:
         clock: Clock,
         publish: Callable[[Commit], None],
         expired: Callable[[], bool] | None,
+        disk: Disk | None,
     ) -> None:
         self._file = file
         self._expired = expired
         # The connection first: when it fails, no thread is left behind.
         writer = self._writer()
-        self.disk: Disk = CommitThread() if file.durable else InlineDisk()
+        self.disk = disk or (CommitThread() if file.durable else InlineDisk())
         self.checkpoints = Checkpoints(file) if file.durable else None
         self.batches = Batches(writer, self._writer, self.disk, self.checkpoints, clock, publish)
 
@@ -158,11 +168,12 @@ class _Open:
 
     def _writer(self) -> SqliteWriter:
         connection = self._file.connect()
+        writer = SqliteWriter(connection)
         if self._expired is not None:
             # Only reads: an interrupted write would roll back the whole batch.
             expired = self._expired
-            interrupt_when(connection, lambda: self.batches.running and expired())
-        return SqliteWriter(connection)
+            interrupt_when(connection, lambda: self.batches.running and not writer.writing and expired())
+        return writer
 
 
 class _Snapshot:

@@ -2,67 +2,34 @@
 
 A batch is a transaction of the writing connection. Mutations run inline on the event loop and read through that
 connection, so each sees those before it and none ever conflicts. The COMMIT waits for the disk in a thread; whoever
-comes meanwhile makes up the next batch. Everybody is answered after the COMMIT, failed mutations too: they may have
-read what a batch-mate wrote.
+comes meanwhile is run ahead in the next batch, as long as he only writes. Everybody is answered after the COMMIT,
+failed mutations too: they may have read what a batch-mate wrote.
 """
 
 import asyncio
 import sqlite3
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from contextvars import Context, copy_context
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, cast
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from pyconvex.clock import Clock
 
 from .keys import Changes, Commit
-from .persistence import Committed, Reader, StoreFailed, Work
+from .persistence import Committed, StoreFailed, Work
+from .sqlite_batch import Batch, Mutation
 from .sqlite_connection import SqliteWriter
 from .sqlite_disk import Checkpoints, Disk
 from .sqlite_file import failure
 
 T = TypeVar("T")
 
-BATCH_SECONDS = 0.004
-"""Inline work after which a batch is closed: how long the loop is kept from everything else."""
+BATCH_SECONDS = 0.002
+"""Inline work after which a batch is closed. The loop is kept from everything else for about as long, and the next
+mutations run while the disk works: with all callers in one batch it would work alone."""
 _LOCK_RETRY_SECONDS = 0.01
 _LOCK_PATIENCE_SECONDS = 5.0
-
-
-class _Mutation(Generic[T]):
-    """One call of `transact`, from waiting to being answered."""
-
-    __slots__ = ("answer", "context", "outcome", "task", "work")
-
-    def __init__(self, work: Work[T], answer: "asyncio.Future[Committed[T]]") -> None:
-        self.work = work
-        self.answer = answer
-        self.context: Context = copy_context()
-        self.task: asyncio.Task[Any] | None = None
-        self.outcome: Committed[T] | BaseException | None = None
-
-    @property
-    def abandoned(self) -> bool:
-        """The caller went away."""
-        return self.answer.done()
-
-    def settle(self, outcome: "Committed[T] | BaseException | None") -> None:
-        if self.abandoned:
-            return
-        if isinstance(outcome, BaseException):
-            self.answer.set_exception(outcome)
-        else:
-            self.answer.set_result(cast("Committed[T]", outcome))
-
-
-@dataclass(slots=True)
-class _Batch:
-    writer: SqliteWriter
-    deadline: float
-    members: list[_Mutation[Any]] = field(default_factory=list["_Mutation[Any]"])
-    commits: list[Commit] = field(default_factory=list[Commit])
-    wrote: bool = False
 
 
 class Batches:
@@ -88,14 +55,19 @@ class Batches:
         self._open_writer = open_writer
         self._writer: SqliteWriter | None = writer
         self._disk = disk
+        self._disk_busy = False
+        """The writing connection is in the hands of the disk's thread."""
         self._checkpoints = checkpoints
         self._clock = clock
         self._publish = publish
         self._last_ts = 0
-        self._waiting: deque[_Mutation[Any]] = deque()
-        self._batch: _Batch | None = None
+        self._stamps = (0, 0)
+        """`ts` and `catalog_ts` of the last batch that went to the disk."""
+        self._waiting: deque[Mutation[Any]] = deque()
+        self._batch: Batch | None = None
+        self._one_by_one = 0
+        """How many mutations are to be written as soon as they end: one of them cannot be, and who is to be told."""
         self._scheduled = False
-        """A turn is due by itself: it is queued on the loop, a member is suspended, or the disk is working."""
         self._locked_since: float | None = None
         self._drained: asyncio.Future[None] | None = None
         self.running = False
@@ -104,9 +76,10 @@ class Batches:
     async def transact(self, work: Work[T]) -> Committed[T]:
         if self._drained is not None:
             raise StoreFailed("StoreClosed", "the deployment is shutting down")
-        mutation = _Mutation(work, self._loop.create_future())
+        mutation = Mutation(work, self._loop.create_future())
         self._waiting.append(mutation)
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
         try:
             return await mutation.answer
         except asyncio.CancelledError:
@@ -124,6 +97,8 @@ class Batches:
             self._writer.connection.close()
             self._writer = None
 
+    # --- collecting
+
     def _schedule(self) -> None:
         # On the loop's next turn rather than now: callers that are answered in one turn come back in one, too.
         if not self._scheduled:
@@ -133,38 +108,43 @@ class Batches:
     def _turn(self) -> None:
         """Run waiting mutations until the batch is closed; then commit it."""
         self._scheduled = False
-        if self._batch is None and not self._begin():
+        batch = self._batch or self._new_batch()
+        if batch is None or (self._disk_busy and self._one_by_one):
             return
-        batch = self._batch
-        assert batch is not None, "a batch has begun"
-        while self._waiting and self._clock.monotonic() < batch.deadline:
-            mutation = self._waiting.popleft()
-            if not mutation.abandoned and not self._run(batch, mutation):
-                return
-            if self._batch is not batch:
-                self._schedule()
-                return
-        self._commit(batch)
+        if batch.writer is None and not self._disk_busy and not self._begin(batch):
+            return
+        if batch.suspended:
+            return
+        self._run_waiting(batch)
+        if self._batch is not batch:
+            self._schedule()
+        elif not batch.suspended and not self._disk_busy:
+            self._commit(batch)
 
-    def _begin(self) -> bool:
-        """Open a batch; False when there is nobody to open it for, or it cannot be opened now."""
-        if not self._waiting:
-            if self._drained is not None and not self._drained.done():
-                self._drained.set_result(None)
+    def _new_batch(self) -> Batch | None:
+        if self._waiting:
+            self._batch = Batch(self._loop, *self._stamps)
+        elif self._drained is not None and not self._drained.done() and not self._disk_busy:
+            self._drained.set_result(None)
+        return self._batch
+
+    def _begin(self, batch: Batch) -> bool:
+        """Begin the batch's transaction; False when that cannot be done now."""
+        if batch.broken is not None:
             return False
         try:
             if self._writer is None:
                 self._writer = self._open_writer()
             self._writer.begin("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            self._postpone(error)
+            self._postpone(batch, error)
             return False
         self._locked_since = None
         self._last_ts = max(self._last_ts, self._writer.ts)
-        self._batch = _Batch(self._writer, self._clock.monotonic() + BATCH_SECONDS)
+        batch.opened(self._writer)
         return True
 
-    def _postpone(self, error: sqlite3.Error) -> None:
+    def _postpone(self, batch: Batch, error: sqlite3.Error) -> None:
         """Another program holds the write lock: try again soon, though not for ever. Other errors refuse everybody."""
         since = self._locked_since = self._locked_since or self._clock.monotonic()
         busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
@@ -173,99 +153,128 @@ class Batches:
             self._loop.call_later(_LOCK_RETRY_SECONDS, self._turn)
             return
         self._locked_since = None
-        self._drop_writer()
-        refused, self._waiting = self._waiting, deque()
+        refused, self._waiting = [*batch.members, *self._waiting], deque()
+        batch.members.clear()
+        self._undo(batch, error)
         _refuse(refused, error)
-        self._schedule()
 
-    def _run(self, batch: _Batch, mutation: _Mutation[Any]) -> bool:
-        """Run one mutation; False when it waits for something and will end the turn by itself."""
+    def _run_waiting(self, batch: Batch) -> None:
+        monotonic = self._clock.monotonic
+        begun = monotonic()
+        until = begun + BATCH_SECONDS - batch.seconds
+        # Functions have no use for the hooks, but each would have to change them twice, which is not cheap.
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            while self._waiting and monotonic() < until:
+                mutation = self._waiting.popleft()
+                if mutation.abandoned:
+                    continue
+                self._run(batch, mutation)
+                if batch.suspended or self._batch is not batch:
+                    break
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+        batch.seconds += monotonic() - begun
+
+    def _run(self, batch: Batch, mutation: Mutation[Any]) -> None:
         self.running = True
         try:
-            steps = mutation.work(cast(Reader, batch.writer))
+            steps = mutation.work(batch)
             pending = mutation.context.run(steps.send, None)
         except StopIteration as stop:
             self._ended(batch, mutation, stop.value)
         except BaseException as error:
             self._failed(batch, mutation, error)
         else:
-            self._scheduled = True
-            rest = _finish(steps, pending)
-            mutation.task = self._loop.create_task(rest, context=mutation.context)
-            mutation.task.add_done_callback(lambda task: self._resumed(batch, mutation, task))
-            return False
-        return True
+            batch.suspended = True
+            mutation.task = self._loop.create_task(_finish(steps, pending), context=mutation.context)
+            mutation.task.add_done_callback(partial(self._resumed, batch, mutation))
 
-    def _resumed(self, batch: _Batch, mutation: _Mutation[Any], task: "asyncio.Task[Any]") -> None:
+    def _resumed(self, batch: Batch, mutation: Mutation[Any], task: "asyncio.Task[Any]") -> None:
+        batch.suspended = False
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:
             self._failed(batch, mutation, error)
         elif mutation.abandoned:
             self.running = False
+            self._survives(batch)
         else:
             self._ended(batch, mutation, task.result())
         self._turn()
 
-    def _failed(self, batch: _Batch, mutation: _Mutation[Any], error: BaseException) -> None:
+    def _failed(self, batch: Batch, mutation: Mutation[Any], error: BaseException) -> None:
         self.running = False
         mutation.outcome = error
         batch.members.append(mutation)
         self._survives(batch)
 
-    def _ended(self, batch: _Batch, mutation: _Mutation[Any], result: tuple[object, Changes]) -> None:
+    def _ended(self, batch: Batch, mutation: Mutation[Any], result: tuple[object, Changes]) -> None:
         self.running = False
         value, changes = result
         batch.members.append(mutation)
         if not self._survives(batch):
             return
         if changes.empty:
-            mutation.outcome = Committed(value, batch.writer.ts)
+            mutation.outcome = Committed(value, batch.ts)
             return
-        ts = max(self._clock.now_ns(), self._last_ts + 1)
-        try:
-            batch.writer.apply(changes, ts)
-        except Exception as error:
-            self._give_up(batch, mutation, error)
-            return
-        self._last_ts = ts
-        batch.wrote = True
-        if changes.documents:
-            batch.commits.append(Commit(ts, changes.documents))
+        self._last_ts = ts = max(self._clock.now_ns(), self._last_ts + 1)
+        batch.add(changes, ts)
         mutation.outcome = Committed(value, ts)
+        if self._one_by_one:
+            self._one_by_one -= 1
+            try:
+                batch.write()
+            except Exception as error:
+                batch.members.remove(mutation)
+                self._undo(batch, error)
+                mutation.settle(_translated(error))
 
-    def _survives(self, batch: _Batch, error: BaseException | None = None) -> bool:
+    def _survives(self, batch: Batch) -> bool:
         """Whether SQLite still holds the batch: a full disk or a failed read makes it throw everything away."""
-        if batch.writer.connection.in_transaction:
+        if batch.broken is not None:
+            self._undo(batch, batch.broken)
+            return False
+        if batch.writer is None or batch.writer.connection.in_transaction:
             return True
-        self._lose(batch, error or StoreFailed("StorageFailed", "the database gave up what was being written"))
+        self._lose(batch, StoreFailed("StorageFailed", "the database gave up what was being written"))
         return False
 
-    def _give_up(self, batch: _Batch, guilty: _Mutation[Any], error: Exception) -> None:
-        """One mutation could not be written, so the batch is undone: the others run again, in their order."""
-        self._batch = None
-        self._drop_writer()
-        batch.members.remove(guilty)
-        self._waiting.extendleft(reversed(batch.members))
-        guilty.settle(_translated(error))
+    # --- committing
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: Batch) -> None:
+        writer = batch.writer
+        assert writer is not None, "the batch has begun"
+        try:
+            batch.write()
+        except Exception as error:
+            self._undo(batch, error)
+            self._schedule()
+            return
         try:
             if not batch.wrote:
-                batch.writer.end()
+                writer.end()
+                self._batch = None
                 self._answer(batch)
                 return
-            batch.writer.store_clock()
+            writer.store_clock(batch.ts, batch.catalog_ts)
         except sqlite3.Error as error:
             self._lose(batch, error)
             self._schedule()
             return
-        self._scheduled = True
-        self._disk.run(batch.writer.commit, lambda error: self._committed(batch, error))
+        self._batch = None
+        self._stamps = batch.ts, batch.catalog_ts
+        self._disk_busy = True
+        self._disk.run(writer.commit, partial(self._committed, batch, writer))
+        if self._waiting:
+            self._schedule()
 
-    def _committed(self, batch: _Batch, error: BaseException | None) -> None:
-        self._scheduled = False
+    def _committed(self, batch: Batch, writer: SqliteWriter, error: BaseException | None) -> None:
+        self._disk_busy = False
         if error is not None:
             self._lose(batch, error)
+            if self._batch is not None:
+                self._undo(self._batch, StoreFailed("StorageFailed", "the batch before could not be committed"))
             self._schedule()
             return
         for commit in batch.commits:
@@ -273,18 +282,20 @@ class Batches:
         if self._checkpoints is not None:
             self._checkpoints.wrote()
             if self._checkpoints.log_moved:
-                self._empty_log(batch.writer, self._checkpoints)
+                self._empty_log(writer, self._checkpoints)
         self._answer(batch)
 
-    def _answer(self, batch: _Batch) -> None:
-        self._batch = None
+    def _answer(self, batch: Batch) -> None:
         for mutation in batch.members:
             mutation.settle(mutation.outcome)
-        self._schedule()
+        if self._batch is not None and not self._disk_busy:
+            self._turn()  # now, so that the disk works while those who were answered come back
+        else:
+            self._schedule()
 
     def _empty_log(self, writer: SqliteWriter, checkpoints: Checkpoints) -> None:
         """Let the log start over before the next batch; an open snapshot prevents it, then the next batch tries."""
-        self._scheduled = True
+        self._disk_busy = True
 
         def empty() -> None:
             # RESTART rather than TRUNCATE: overwriting the file's blocks costs a third of giving them back and taking
@@ -294,14 +305,27 @@ class Batches:
 
         def emptied(_error: BaseException | None) -> None:
             # An error is no loss: the log is only longer than it need be.
-            self._scheduled = False
-            self._schedule()
+            self._disk_busy = False
+            self._turn()
 
         self._disk.run(empty, emptied)
 
-    def _lose(self, batch: _Batch, error: BaseException) -> None:
-        """SQLite has given up the batch, or the disk its COMMIT: nothing of it is kept and every member hears why."""
+    # --- failing
+
+    def _undo(self, batch: Batch, error: Exception) -> None:
+        """Something of the batch could not be written: its members run again, in their order and each for itself."""
+        batch.spoil(error)
+        if batch.suspended:
+            return  # the end of that mutation comes back here
         self._batch = None
+        self._drop_writer()
+        self._waiting.extendleft(reversed(batch.members))
+        self._one_by_one = len(batch.members)
+
+    def _lose(self, batch: Batch, error: BaseException) -> None:
+        """SQLite has given up the batch, or the disk its COMMIT: nothing of it is kept and every member hears why."""
+        if self._batch is batch:
+            self._batch = None
         self._drop_writer()
         _refuse(batch.members, error)
 
@@ -318,7 +342,7 @@ class Batches:
             pass
 
 
-def _refuse(mutations: Sequence[_Mutation[Any]] | deque[_Mutation[Any]], error: BaseException) -> None:
+def _refuse(mutations: Sequence[Mutation[Any]], error: BaseException) -> None:
     for mutation in mutations:
         # One error each: a traceback grows on an error object wherever it is raised.
         mutation.settle(_translated(error))

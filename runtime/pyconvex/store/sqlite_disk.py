@@ -2,13 +2,18 @@
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from .sqlite_file import SqliteFile
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may keep the interpreter's lock from others while it computes; Python's own 5 ms are longer than
+most commits take."""
 
 Job: TypeAlias = Callable[[], object]
 Report: TypeAlias = Callable[[BaseException | None], object]
@@ -27,6 +32,8 @@ class CommitThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        # When a job ends, its thread has to wait for the interpreter's lock, and everybody behind the job with it.
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         self._jobs: SimpleQueue[tuple[Job, Report] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="pyconvex-commit", daemon=True)
         self._thread.start()

@@ -8,6 +8,7 @@ from typing import Final
 
 from pyconvex.errors import StartFailed
 
+from . import sqlite_search
 from .persistence import StoreFailed
 
 APPLICATION_ID: Final = 0x7079_6378
@@ -29,6 +30,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE clock (ts INTEGER NOT NULL, catalog_ts INTEGER NOT NULL)",
         "INSERT INTO clock VALUES (0, 0)",
     ),
+    sqlite_search.MIGRATION,
 )
 """What brings layout version n to n + 1. Entries are only ever added."""
 
