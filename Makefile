@@ -7,9 +7,13 @@ PIP := $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 DEMO := .demo
+KILL_ROUNDS := 200
+SAVES := 1000
+TRANSACTIONS := 36000 # in each of three ways
+SEEDS := 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format kill-rounds clean
+.PHONY: help demo test check bench format kill-rounds nightly clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -47,8 +51,12 @@ check: $(VENV)/.dev ## lint, types, layers
 bench: $(VENV)/.bench ## print the benchmark table (ARGS="http reload" for some of them)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(ARGS)
 
-kill-rounds: $(VENV)/.dev ## the long fault tests: 50 rounds of kill -9, 1,000 saves
+kill-rounds: $(VENV)/.dev ## 50 rounds of each way to kill, 1,000 saves
 	PYCONVEX_KILL_ROUNDS=50 PYCONVEX_SAVES=1000 $(BIN)/python -m pytest -q -m faults $(ARGS)
+
+nightly: $(VENV)/.dev ## all fault tests at full length: about an hour
+	PYCONVEX_KILL_ROUNDS=$(KILL_ROUNDS) PYCONVEX_SAVES=$(SAVES) PYCONVEX_TRANSACTIONS=$(TRANSACTIONS) \
+		PYCONVEX_SEEDS=$(SEEDS) PYCONVEX_SEED=$$(date +%j) $(BIN)/python -m pytest -q -m faults $(ARGS)
 
 format: $(VENV)/.dev ## format and fix what can be fixed
 	$(BIN)/ruff check --fix --quiet .

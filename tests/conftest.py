@@ -5,6 +5,11 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says more about the machine than about what is tested.
+settings.register_profile("pyconvex", deadline=None)
+settings.load_profile("pyconvex")
 
 
 @pytest.hookimpl(wrapper=True)

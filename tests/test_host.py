@@ -12,13 +12,15 @@ import textwrap
 import time
 import weakref
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyconvex.errors import LoadFailed, Remedy, StartFailed
-from pyconvex.host import Host, HostOptions, bind_sockets, running_server
+from pyconvex.host import Host, HostOptions, Running, bind_sockets, running_server
+from pyconvex.host.lock import announced, deployment_lock
 from pyconvex.host.ports import holder_of
 from pyconvex.settings import Limits
 from support.served import run, served, write_modules
@@ -59,6 +61,26 @@ def test_a_second_host_names_the_first(tmp_path: Path) -> None:
 
     hosted(tmp_path, story)
     hosted(tmp_path, _nothing)
+
+
+def test_a_folder_may_be_shared_by_those_who_keep_no_documents_in_it(tmp_path: Path) -> None:
+    with deployment_lock(tmp_path, shared=True), deployment_lock(tmp_path, shared=True):
+        with pytest.raises(StartFailed) as caught, deployment_lock(tmp_path):
+            pass
+        assert caught.value.code == "DeploymentInUse"
+    with deployment_lock(tmp_path), pytest.raises(StartFailed), deployment_lock(tmp_path, shared=True):
+        pass
+
+
+def test_the_file_that_says_where_it_answers_is_the_last_ones(tmp_path: Path) -> None:
+    mine, other = (Running(pid, f"http://127.0.0.1:{pid}", "", "1") for pid in (os.getpid(), os.getppid()))
+    with announced(tmp_path, other):
+        with announced(tmp_path, mine):
+            assert running_server(tmp_path) == mine
+        assert running_server(tmp_path) is None
+        with announced(tmp_path, mine):
+            (tmp_path / "server.json").write_text(json.dumps(asdict(other)))
+        assert running_server(tmp_path) == other
 
 
 def test_a_second_process_names_the_address_of_the_first(tmp_path: Path) -> None:

@@ -311,6 +311,12 @@ def test_too_many_indexes() -> None:
     assert problems(table) == [Problem("TooManyIndexes", expected, table.indexes[64].place)]
 
 
+def test_too_many_tables() -> None:
+    schema = define_schema({f"t{number}": define_table({}) for number in range(10_001)})
+    expected = Problem("TooManyTables", "a schema cannot have more than 10000 tables", schema.place)
+    assert schema.problems() == [expected]
+
+
 @pytest.mark.parametrize(
     ("name", "code", "message", "hint"),
     [

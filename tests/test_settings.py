@@ -208,3 +208,23 @@ def test_any_text_is_a_limit_or_refused(text: str) -> None:
         assert "read_bytes" in error.message
     else:
         assert settings.limits.read_bytes > 0
+
+
+@pytest.mark.parametrize("url", ["sqlite", "sqlite:///data/x.db", "postgresql://me@host/x", "postgres:///x?host=/run"])
+def test_a_database_is_a_file_or_on_a_server(tmp_path: Path, url: str) -> None:
+    assert resolve_settings(tmp_path, {"database": url}).database == url
+    assert resolve_settings(tmp_path, environ={"PYCONVEX_DATABASE": url}).database == url
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://me:s3cret@host/x", "postgresql:me:s3cret@host", "sqlite://s3cret", "s3cret", 5]
+)
+def test_a_database_that_cannot_be_one_is_refused_without_its_password(tmp_path: Path, url: object) -> None:
+    with pytest.raises(BadSetting) as refused:
+        resolve_settings(tmp_path, {"database": url})
+    assert str(refused.value) == "--database must be `sqlite`, `sqlite:///FILE` or `postgresql://…`"
+
+
+def test_settings_never_show_the_password_of_their_database(tmp_path: Path) -> None:
+    settings = resolve_settings(tmp_path, {"database": "postgresql://me:s3cret@host/x"})
+    assert "s3cret" not in repr(settings)

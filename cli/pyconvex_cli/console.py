@@ -62,6 +62,7 @@ class Console:
         self._stdout = stdout
         self._stderr = stderr
         self._environ = os.environ if environ is None else environ
+        self._status = ""
 
     @property
     def stdout(self) -> TextIO:
@@ -80,6 +81,11 @@ class Console:
         return terminal_of(self.stderr, self._environ)
 
     @property
+    def err_is_terminal(self) -> bool:
+        """Whether a line of talk can be written over."""
+        return self.stderr.isatty() and self._environ.get("TERM") != "dumb"
+
+    @property
     def interactive(self) -> bool:
         """Whether a person sits there to be asked or to press keys."""
         return (
@@ -96,7 +102,20 @@ class Console:
 
     def say(self, lines: str | Iterable[str] = "") -> None:
         """Everything else."""
+        if not self._status:
+            _write(self.stderr, lines)
+            return
+        status = self._status
+        self.status(None)
         _write(self.stderr, lines)
+        self.status(status)
+
+    def status(self, text: str | None) -> None:
+        """A line on a terminal that stays below all talk until it is replaced, or taken away with None."""
+        if self._status or text:
+            self._status = (text or "")[: self.err.width - 1]
+            self.stderr.write(f"\r\x1b[K{self._status}")
+            _flush(self.stderr)
 
     def event(self, type: str, **fields: object) -> None:
         """One JSON object on one line, for `--json`."""

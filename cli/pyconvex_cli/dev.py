@@ -6,26 +6,24 @@ The order matters: requests are answered before anything is imported that only s
 import asyncio
 import contextlib
 import importlib
-import os
-import signal
-import sys
 import time
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from pyconvex.errors import LoadFailed
 from pyconvex.host import Host, HostOptions, Reloaded, Sockets
 from pyconvex.settings import Settings
+from pyconvex_cli.leaving import DONE, Leaving
 from pyconvex_cli.snapshot import snapshot
 
 if TYPE_CHECKING:
+    from pyconvex.store.progress import Progress, Report
     from pyconvex_cli.console import Console
+    from pyconvex_cli.work import WorkDisplay
 
-T = TypeVar("T")
-
-DONE, FAILED, INTERRUPTED, RESTART = 0, 1, 130, -1
+FAILED, RESTART = 1, -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,57 +45,6 @@ class DevOptions:
         return not (self.once or self.until_success)
 
 
-class Leaving:
-    """The end of a session, whoever brings it about: a signal, a key, a command that ended. The first one counts."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._code: asyncio.Future[int] = self._loop.create_future()
-
-    def __call__(self, code: int) -> None:
-        """Leave with this exit code."""
-        if not self._code.done():
-            self._code.set_result(code)
-
-    @property
-    def code(self) -> int | None:
-        """The exit code, once it is known."""
-        return self._code.result() if self._code.done() else None
-
-    async def wait(self, *tasks: "asyncio.Future[Any]") -> None:
-        """Until it is time to leave, or one of `tasks` has ended."""
-        await asyncio.wait({self._code, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-
-    async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of `work`; None when it is time to leave before that is there."""
-        task = asyncio.ensure_future(work)
-        await self.wait(task)
-        if task.done():
-            return task.result()
-        task.cancel()
-        return None
-
-    @contextlib.contextmanager
-    def on_signals(self) -> Generator[None, None, None]:
-        """Ctrl-C and its relatives end the session; asked twice, it waits for nothing."""
-        if sys.platform == "win32":
-            yield  # Ctrl-C arrives as KeyboardInterrupt there
-            return
-        codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: DONE, signal.SIGHUP: DONE}
-        for number, code in codes.items():
-            self._loop.add_signal_handler(number, self._signalled, code)
-        try:
-            yield
-        finally:
-            for number in codes:
-                self._loop.remove_signal_handler(number)
-
-    def _signalled(self, code: int) -> None:
-        if self._code.done() and code == INTERRUPTED:
-            os._exit(INTERRUPTED)
-        self(code)
-
-
 async def develop(project: Path, settings: Settings, options: DevOptions, console: "Console", began: float) -> int:
     """Runs the development server; `began` is when the command started (`time.perf_counter`).
 
@@ -105,6 +52,7 @@ async def develop(project: Path, settings: Settings, options: DevOptions, consol
     """
     host_options = HostOptions.from_settings(project, settings)
     async with Host.open(replace(host_options, memory=options.ephemeral)) as host:
+        host.store.report = _shown_on(console, json=options.json)
         leaving = Leaving()
         with leaving.on_signals(), _bound(host, settings, options) as sockets:
             known = snapshot(host.options.functions_folder)
@@ -118,6 +66,21 @@ async def develop(project: Path, settings: Settings, options: DevOptions, consol
 
                 session = DevSession(host, sockets, settings, options, console, leaving)
                 return await session.run(first, took, known, server)
+
+
+def _shown_on(console: "Console", *, json: bool) -> "Report":
+    """Shows long work on stored documents; most starts have none, and need not import what shows it."""
+    display: WorkDisplay | None = None
+
+    def show(progress: "Progress") -> None:
+        nonlocal display
+        if display is None:
+            from pyconvex_cli.work import WorkDisplay
+
+            display = WorkDisplay(console, json=json)
+        display.show(progress)
+
+    return show
 
 
 async def first_load(host: Host) -> Reloaded | LoadFailed:

@@ -15,6 +15,15 @@ Limits = Annotated[
         help="Set a limit, for example action_seconds=20; repeatable. `pyconvex limits` lists them.",
     ),
 ]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="PYCONVEX_DATABASE",
+        help="Keep documents there: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE. [SQLite in .pyconvex]",
+    ),
+]
 Url = Annotated[
     str | None,
     typer.Option(

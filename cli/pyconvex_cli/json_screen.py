@@ -81,4 +81,5 @@ def problem_json(problem: Problem) -> dict[str, Any]:
         "place": str(problem.place) if problem.place else None,
         "also": [str(place) for place in problem.also],
         "hint": problem.hint,
+        "documents": [each._asdict() for each in problem.documents],
     }

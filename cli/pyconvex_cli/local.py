@@ -25,7 +25,7 @@ def load_folder(ctx: typer.Context, project: Path, settings: Settings) -> "Loade
     """Loads the functions of `project`. Raises `LoadFailed`."""
     from pyconvex.loading.loader import Loader
 
-    _borrow_variables(ctx, project / settings.data)
+    _borrow_variables(ctx, project, settings)
     loader = Loader(project / settings.functions, limits=settings.limits)
     with contextlib.redirect_stdout(sys.stderr):  # what a module prints is none of our data
         return loader.load()
@@ -51,9 +51,9 @@ def report_failure(console: Console, failed: LoadFailed, *, verbose: bool = Fals
     console.say(problem_lines(failed.problems, disk_excerpts(find_project()), console.err, verbose=verbose))
 
 
-def _borrow_variables(ctx: typer.Context, data: Path) -> None:
+def _borrow_variables(ctx: typer.Context, project: Path, settings: Settings) -> None:
     """Modules may read the deployment's variables while they load, so this process gets them too."""
-    if not (data / "data.sqlite3").exists():
+    if settings.database == "sqlite" and not (project / settings.data / "data.sqlite3").exists():
         return
     with contextlib.suppress(StartFailed, Unreachable, Refused), reach(ctx, None, None) as deployment:
         os.environ.update(deployment.get("/api/list_environment_variables")["environmentVariables"])

@@ -20,6 +20,7 @@ _NAME_MIN, _NAME_MAX = 18, 44
 _LEFT = 8 + 2 + 12 + 1
 _RIGHT = 2 + 6 + 1 + 8
 _DEPTH_MAX = 2
+_JOB_LETTERS = 8
 _ERROR_FRAME = re.compile(r"\s+at (?P<name>.+) \((?:\.\./)?(?P<file>[^()]+?):(?P<line>\d+)\)")
 _LEVEL_STYLES = {"WARN": "warn", "ERROR": "bad", "DEBUG": "muted"}
 
@@ -133,7 +134,15 @@ def _status(entry: Completion) -> tuple[str, str]:
 def _usage(entry: Completion) -> str:
     usage = entry.usage_stats
     parts = ((usage.database_read_documents, "read"), (usage.database_write_documents, "written"))
-    return ", ".join(f"{count} {what}" for count, what in parts if count) if entry.udf_type != "HttpAction" else ""
+    used = ", ".join(f"{count} {what}" for count, what in parts if count) if entry.udf_type != "HttpAction" else ""
+    return " · ".join(part for part in (_origin(entry), used) if part)
+
+
+def _origin(entry: Completion) -> str:
+    """What set a call off that nobody asked for; ids of jobs are long, and their beginning tells them apart."""
+    if entry.job is None or entry.parent_execution_id is not None:
+        return ""
+    return f"job {entry.job[:_JOB_LETTERS]}…" + (", will retry" if entry.will_retry else "")
 
 
 def _lines(lines: Iterable[LogLine], layout: Layout) -> Iterator[str]:

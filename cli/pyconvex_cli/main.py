@@ -26,6 +26,7 @@ ABOUT = "Convex for Python developers: serve the functions of a convex/ folder."
 EXAMPLES = {
     "init": "pyconvex init chat --template messages",
     "dev": "pyconvex dev --port 4000 --limit action_seconds=20",
+    "start": "pyconvex start --host 0.0.0.0 --workers 4 --database postgresql://db/chat",
     "routes": "pyconvex routes --match 'GET /getAuthorMessages/Ada'",
     "functions": "pyconvex functions --json > spec.json",
     "logs": "pyconvex logs -n 50 --status 5xx --function /sendImage",

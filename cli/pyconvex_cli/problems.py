@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
-from pyconvex.errors import Place, Problem
+from pyconvex.errors import Place, Problem, UnfitDocument
 from pyconvex_cli.console import Terminal, harmless
 from pyconvex_cli.wording import counted
 
@@ -53,6 +53,7 @@ def _problem(
         yield f"{MARGIN}{paint('link', str(place))}"
         if (found := excerpt(place)) is not None:
             yield from frame_lines(place, found, terminal)
+    yield from _documents(problem.documents, terminal)
     if verbose and problem.trace:
         for line in problem.trace.rstrip().splitlines():
             yield paint("muted", f"  {harmless(line)}")
@@ -60,6 +61,25 @@ def _problem(
         start, *more = _wrapped(f"hint: {harmless(problem.hint)}", terminal)
         yield paint("name", "hint:") + start[5:]
         yield from more
+
+
+def _documents(documents: Sequence[UnfitDocument], terminal: Terminal) -> Iterator[str]:
+    """A row for each document, where there are several."""
+    if len(documents) < 2:
+        return
+    rows = [(each.id, each.table + each.path, _first_line(each.reason)) for each in documents]
+    widths = [max(cell_len(row[column]) for row in rows) for column in (0, 1)]
+    for name, place, reason in rows:
+        row = f"{set_cell_size(name, widths[0])}  {set_cell_size(place, widths[1])}  {reason}"
+        room = terminal.width - len(MARGIN)
+        yield MARGIN + (row if cell_len(row) <= room else set_cell_size(row, room - 1).rstrip() + "…")
+
+
+def _first_line(reason: str) -> str:
+    """What a reason says, and of which value."""
+    first, *rest = harmless(reason).splitlines()
+    value = next((line for line in rest if line.startswith("Value: ")), "")
+    return f"{first} {value}".rstrip()
 
 
 def _wrapped(text: str, terminal: Terminal) -> list[str]:

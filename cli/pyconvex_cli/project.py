@@ -8,7 +8,20 @@ import typer
 from pyconvex.settings import Settings, resolve_settings
 from pyconvex_cli.usage import WrongUsage
 
-_SETTING_FLAGS = {"host": "host", "port": "port", "site_port": "site_port", "tail_logs": "tail_logs", "limit": "limits"}
+_SETTING_FLAGS = {
+    "host": "host",
+    "port": "port",
+    "site_port": "site_port",
+    "database": "database",
+    "tail_logs": "tail_logs",
+    "data": "data",
+    "cloud_url": "cloud_url",
+    "site_url": "site_url",
+    "workers": "workers",
+    "drain_seconds": "drain_seconds",
+    "shutdown_seconds": "shutdown_seconds",
+    "limit": "limits",
+}
 
 
 class NoProject(WrongUsage):

@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from pyconvex.engine.watchdog import Blocked, Watchdog
-from pyconvex.errors import LoadFailed, Problem, Remedy
+from pyconvex.errors import LoadFailed, Problem
 from pyconvex.host import Host, Reloaded, Sockets
 from pyconvex.settings import BadSetting, Settings, Source, TailLogs, resolve_settings
+from pyconvex.store.keys import Commit
 from pyconvex.store.store import SchemaChange
+from pyconvex_cli.awaited import AwaitedData
 from pyconvex_cli.console import Console
 from pyconvex_cli.deployment import Refused
-from pyconvex_cli.dev import DONE, FAILED, RESTART, DevOptions, Leaving, first_load
+from pyconvex_cli.dev import FAILED, RESTART, DevOptions, first_load
 from pyconvex_cli.embedded import ask
 from pyconvex_cli.env_local import env_local_values, update_env_local
 from pyconvex_cli.generated import write_generated
 from pyconvex_cli.gitignore import extend_gitignore
 from pyconvex_cli.json_screen import JsonScreen
+from pyconvex_cli.leaving import DONE, Leaving
 from pyconvex_cli.screen import Screen, Surroundings
 from pyconvex_cli.snapshot import Stamp
 from pyconvex_cli.text_screen import TextScreen
@@ -33,8 +36,6 @@ from pyconvex_cli.watcher import Matter, Watched, Watcher
 
 ECHO_SECONDS = 0.2
 """Systems may tell of one save in several pieces, this far apart."""
-RETRY_SECONDS = 0.25
-"""How long after a change of the data a save that the data refused is tried again."""
 
 
 class DevSession:
@@ -63,7 +64,9 @@ class DevSession:
         self._saved: dict[Path, None] = {}
         self._reloading: asyncio.Task[None] | None = None
         self._served_since: float | None = None
-        self._remedies: frozenset[Remedy] = frozenset()
+        self._awaited = AwaitedData()
+        self._retry: asyncio.TimerHandle | None = None
+        self._is_retry = False
         self._outcome: tuple[Sequence[Problem] | None, float] = (None, 0.0)
         self._restart_needed = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -114,8 +117,10 @@ class DevSession:
 
     async def _show_first(self, first: Reloaded | LoadFailed, seconds: float) -> None:
         self._note(first)
+        self._awaited.end(first, is_retry=False)
         if isinstance(first, LoadFailed):
             self.screen.failed(first.problems, (), None)
+            await self._write_generated(first)
         else:
             await self._write_generated(first)
             self.screen.ready(first, seconds)
@@ -126,9 +131,7 @@ class DevSession:
     def _note(self, outcome: Reloaded | LoadFailed) -> None:
         """What later decisions need to know of this outcome."""
         if isinstance(outcome, LoadFailed):
-            self._remedies = frozenset(problem.remedy for problem in outcome.problems)
             return
-        self._remedies = frozenset()
         self._served_since = time.time()
         self._watcher.outside(outcome.outside)
 
@@ -160,12 +163,18 @@ class DevSession:
 
     async def _reload_once(self, names: Sequence[str]) -> None:
         still = self._served_since
+        is_retry, self._is_retry = self._is_retry and not names, False
+        self._awaited.begin()
         outcome = await first_load(self._host)
         self._note(outcome)
-        is_echo = self._is_echo(outcome)
+        is_news = self._awaited.end(outcome, is_retry=is_retry)
+        if self._awaited.missed():
+            self._retry_later()
+        is_echo = self._is_echo(outcome) or not is_news
         if isinstance(outcome, LoadFailed):
             if not is_echo:
                 self.screen.failed(outcome.problems, names, still)
+            await self._write_generated(outcome)
             return
         if not is_echo:
             self.screen.reloaded(outcome, names)
@@ -180,11 +189,13 @@ class DevSession:
         before, self._outcome = self._outcome, (problems, time.monotonic())
         return not changed and before[0] == problems and self._outcome[1] - before[1] < ECHO_SECONDS
 
-    async def _write_generated(self, reloaded: Reloaded) -> None:
+    async def _write_generated(self, outcome: Reloaded | LoadFailed) -> None:
+        """Also of a version that fails, what its schema says: editors need it to help with the rest."""
         if not self._options.codegen:
             return
+        complete = isinstance(outcome, Reloaded)
         try:
-            await asyncio.to_thread(write_generated, self._watched.functions, reloaded.generated)
+            await asyncio.to_thread(write_generated, self._watched.functions, outcome.generated, complete=complete)
         except OSError as error:
             self.screen.note(f"cannot write {error.filename}: {error.strerror}")
 
@@ -235,11 +246,23 @@ class DevSession:
         given = {name for name, origin in self._settings.origins.items() if origin.source is Source.FLAG}
         return fresh.values(without=given) != self._settings.values(without=given)
 
-    def _data_changed(self, commit: object) -> None:
-        is_reloading = self._reloading is not None and not self._reloading.done()  # it may be what is committed
-        if self._remedies & {Remedy.CHANGE_DATA, Remedy.SET_VARIABLE} and not is_reloading:
-            self._remedies = frozenset()
-            self._loop.call_later(RETRY_SECONDS, self._reload_soon, (), context=self._context)
+    def _data_changed(self, commit: Commit) -> None:
+        if self._awaited.concerned(commit):
+            self._retry_later()
+
+    def _retry_later(self) -> None:
+        if self._retry is None:
+            self._retry = self._loop.call_later(self._awaited.delay, self._retry_now, context=self._context)
+
+    def _retry_now(self) -> None:
+        self._retry = None
+        if not self._awaited.waits:
+            return
+        if self._reloading is not None and not self._reloading.done():
+            self._retry_later()  # that one may have looked before the change
+            return
+        self._is_retry = True
+        self._reload_soon(())
 
     def _blocked(self, blocked: Blocked) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended

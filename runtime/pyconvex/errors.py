@@ -10,10 +10,12 @@ Three families, by who has to act:
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 
 class Remedy(StrEnum):
@@ -99,6 +101,15 @@ class StartFailed(PyconvexError):
     """The deployment cannot start on this machine: a port, the disk, or the lock is taken (exit code 3)."""
 
 
+class UnfitDocument(NamedTuple):
+    """A stored document that a schema does not allow: where in it (`""` for the whole), and why, in Convex's words."""
+
+    id: str
+    table: str
+    path: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One reason why a save cannot be served, or (as a warning) should not be."""
@@ -111,15 +122,21 @@ class Problem:
     remedy: Remedy = Remedy.SAVE_FILE
     trace: str | None = None
     """The whole Python traceback, for `--verbose`."""
+    documents: tuple[UnfitDocument, ...] = ()
+    """Some of the documents that have to change, for `Remedy.CHANGE_DATA`."""
 
 
 class LoadFailed(PyconvexError):
-    """A version of the user's folder that cannot be served, with all its problems."""
+    """A version of the user's folder that cannot be served, with all its problems.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    `generated` are the texts of `_generated/` that come from its schema, by file name; none when that has problems.
+    """
+
+    def __init__(self, problems: Sequence[Problem], generated: Mapping[str, str] = MappingProxyType({})) -> None:
         first = problems[0]
         super().__init__(first.code, first.message, hint=first.hint, place=first.place, remedy=first.remedy)
         self.problems = tuple(problems)
+        self.generated = generated
 
 
 def caller_place(depth: int = 1) -> Place:

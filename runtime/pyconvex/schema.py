@@ -4,34 +4,29 @@ Declaring raises only where an argument has the wrong type. Everything else is f
 once and each with the line that declared it.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar, cast
 
 from .errors import Place, Problem, caller_place
+from .indexes import (
+    AnyIndexDefinition,
+    IndexDefinition,
+    SearchIndexDefinition,
+    VectorIndexDefinition,
+    fields_of,
+    index_problems,
+    members_of,
+    suggestion,
+)
 from .values.names import SYSTEM_FIELDS, field_problem, is_identifier
 from .values.validators import AnyValue, Array, Id, Number, Object, Record, Union, Validator
 
-INDEXES_MAX: Final = 64
-INDEX_FIELDS_MAX: Final = 16
 TABLES_MAX: Final = 10_000
 
+D = TypeVar("D", bound=AnyIndexDefinition)
+
 _SYSTEM_TABLES = frozenset({"_storage", "_scheduled_functions"})
-_RESERVED_INDEXES = frozenset({"by_id", "by_creation_time"})
-
-
-@dataclass(frozen=True, slots=True)
-class IndexDefinition:
-    """An index as declared: `fields` are paths such as `address.city`, without the implicit `_creationTime`."""
-
-    name: str
-    fields: tuple[str, ...]
-    staged: bool
-    """Built in the background and not to be queried yet."""
-    place: Place
 
 
 class TableDefinition:
@@ -40,8 +35,21 @@ class TableDefinition:
     def __init__(self, validator: Validator, place: Place) -> None:
         self.validator = validator
         """Of a document without its system fields."""
-        self.indexes: tuple[IndexDefinition, ...] = ()
+        self.declared: tuple[AnyIndexDefinition, ...] = ()
+        """Its indexes of all kinds, in the order of the declaration."""
         self.place = place
+
+    @property
+    def indexes(self) -> tuple[IndexDefinition, ...]:
+        return self._declared(IndexDefinition)
+
+    @property
+    def search_indexes(self) -> tuple[SearchIndexDefinition, ...]:
+        return self._declared(SearchIndexDefinition)
+
+    @property
+    def vector_indexes(self) -> tuple[VectorIndexDefinition, ...]:
+        return self._declared(VectorIndexDefinition)
 
     def index(self, name: str, fields: Sequence[str], *, staged: bool = False) -> "TableDefinition":
         """Add an index and return this table.
@@ -53,13 +61,49 @@ class TableDefinition:
 
         https://docs.convex.dev/database/reading-data/indexes/
         """
-        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
-            raise TypeError(f"the name of an index is a string, not {name!r}")
-        if isinstance(fields, str):
-            raise TypeError(f"the fields of an index are a list of names: write [{fields!r}]")
-        if not isinstance(fields, Sequence) or not all(isinstance(field, str) for field in fields):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
-            raise TypeError(f"the fields of an index are a list of names, not {fields!r}")
-        self.indexes += (IndexDefinition(name, tuple(fields), staged, caller_place()),)
+        _check_name("name", name)
+        self.declared += (IndexDefinition(name, _field_list("fields", fields), staged, caller_place()),)
+        return self
+
+    def search_index(
+        self, name: str, *, search_field: str, filter_fields: Sequence[str] = (), staged: bool = False
+    ) -> "TableDefinition":
+        """Add an index for full-text search and return this table.
+
+        Args:
+            name: as of an ordinary index.
+            search_field: the field whose text is searched, or the path of one; other documents are not found.
+            filter_fields: up to 16 fields that a search can ask to equal a value.
+            staged: as of an ordinary index.
+
+        https://docs.convex.dev/search/text-search
+        """
+        _check_name("name", name)
+        _check_name("search field", search_field)
+        filters = _field_list("filter fields", filter_fields)
+        self.declared += (SearchIndexDefinition(name, search_field, filters, staged, caller_place()),)
+        return self
+
+    def vector_index(
+        self, name: str, *, vector_field: str, dimensions: int, filter_fields: Sequence[str] = (), staged: bool = False
+    ) -> "TableDefinition":
+        """Add an index for vector search and return this table.
+
+        Args:
+            name: as of an ordinary index.
+            vector_field: the field with the list of numbers, or the path of one.
+            dimensions: how many numbers, 2 to 4,096; documents with more or fewer are not found.
+            filter_fields: up to 16 fields that a search can ask to equal a value.
+            staged: as of an ordinary index.
+
+        https://docs.convex.dev/search/vector-search
+        """
+        _check_name("name", name)
+        _check_name("vector field", vector_field)
+        if isinstance(dimensions, bool) or not isinstance(dimensions, int):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+            raise TypeError(f"the dimensions of an index are a whole number, not {dimensions!r}")
+        filters = _field_list("filter fields", filter_fields)
+        self.declared += (VectorIndexDefinition(name, vector_field, dimensions, filters, staged, caller_place()),)
         return self
 
     def document(self, name: str) -> Validator:
@@ -69,20 +113,22 @@ class TableDefinition:
     def json(self, name: str) -> dict[str, object]:
         """One element of `tables` in the schema JSON."""
 
-        def described(staged: bool) -> list[dict[str, object]]:
-            chosen = (index for index in self.indexes if index.staged == staged)
-            return [{"indexDescriptor": index.name, "fields": list(index.fields)} for index in chosen]
+        def described(indexes: Iterable[AnyIndexDefinition], *, staged: bool) -> list[dict[str, object]]:
+            return [index.json() for index in indexes if index.staged == staged]
 
         return {
             "tableName": name,
-            "indexes": described(staged=False),
-            "stagedDbIndexes": described(staged=True),
-            "searchIndexes": [],
-            "stagedSearchIndexes": [],
-            "vectorIndexes": [],
-            "stagedVectorIndexes": [],
+            "indexes": described(self.indexes, staged=False),
+            "stagedDbIndexes": described(self.indexes, staged=True),
+            "searchIndexes": described(self.search_indexes, staged=False),
+            "stagedSearchIndexes": described(self.search_indexes, staged=True),
+            "vectorIndexes": described(self.vector_indexes, staged=False),
+            "stagedVectorIndexes": described(self.vector_indexes, staged=True),
             "documentType": self.validator.json(),
         }
+
+    def _declared(self, kind: type[D]) -> tuple[D, ...]:
+        return tuple(index for index in self.declared if isinstance(index, kind))
 
 
 class Schema:
@@ -116,7 +162,7 @@ class Schema:
         for name, table in self.tables.items():
             found += _table_problems(name, table)
             found += _id_problems(name, table, self.tables)
-            found += _indexes_problems(name, table)
+            found += index_problems(name, table.validator, table.declared)
         return found
 
 
@@ -170,6 +216,21 @@ def define_schema(
     )
 
 
+def _check_name(what: str, name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"the {what} of an index is a string, not {name!r}")
+
+
+def _field_list(what: str, fields: object) -> tuple[str, ...]:
+    if isinstance(fields, str):
+        raise TypeError(f"the {what} of an index are a list of names: write [{fields!r}]")
+    if not isinstance(fields, Sequence) or not all(
+        isinstance(field, str) for field in cast("Sequence[object]", fields)
+    ):
+        raise TypeError(f"the {what} of an index are a list of names, not {fields!r}")
+    return tuple(cast("Sequence[str]", fields))
+
+
 def _without_system_fields(validator: Validator) -> Validator:
     match validator:
         case Object() if not SYSTEM_FIELDS.isdisjoint(validator.fields):
@@ -202,14 +263,14 @@ def _table_problems(name: str, table: TableDefinition) -> Iterator[Problem]:
             table.place,
             hint="use letters, digits and underscores, at most 64, not starting with a digit",
         )
-    if not all(isinstance(member, Object | AnyValue) for member in _members(table.validator)):
+    if not all(isinstance(member, Object | AnyValue) for member in members_of(table.validator)):
         yield Problem(
             "InvalidTopLevelTypeInSchemaError",
             f'The validator of table "{name}" must be an object, a union of objects, or `v.any()`, '
             f"not `{table.validator}`.",
             table.place,
         )
-    for field in sorted(_fields_of(table.validator)):
+    for field in sorted(fields_of(table.validator)):
         if problem := field_problem(field):
             yield Problem("InvalidFieldName", f'In table "{name}": {problem}.', table.place)
 
@@ -222,116 +283,8 @@ def _id_problems(name: str, table: TableDefinition, tables: Mapping[str, TableDe
                 f'In table "{name}" the field `{path.removeprefix(".")}` is an id of a table that is not declared: '
                 f"`{reference.text()}`.",
                 table.place,
-                hint=_suggestion(reference.table, tables) or f'declare "{reference.table}" in define_schema()',
+                hint=suggestion(reference.table, tables) or f'declare "{reference.table}" in define_schema()',
             )
-
-
-def _indexes_problems(name: str, table: TableDefinition) -> Iterator[Problem]:
-    if len(table.indexes) > INDEXES_MAX:
-        surplus = table.indexes[INDEXES_MAX]
-        yield Problem("TooManyIndexes", f'Table "{name}" cannot have more than {INDEXES_MAX} indexes.', surplus.place)
-    earlier: list[IndexDefinition] = []
-    for index in table.indexes:
-        yield from _index_name_problems(name, index)
-        yield from _index_fields_problems(name, table.validator, index)
-        yield from _twin_problems(name, index, earlier)
-        earlier.append(index)
-
-
-def _index_name_problems(table: str, index: IndexDefinition) -> Iterator[Problem]:
-    if index.name in _RESERVED_INDEXES or index.name.startswith("_"):
-        yield Problem(
-            "IndexNameReserved",
-            f'In table "{table}" the index name "{index.name}" is reserved.',
-            index.place,
-            hint="every table has `by_id` and `by_creation_time`; names do not start with an underscore",
-        )
-    elif not is_identifier(index.name):
-        yield Problem(
-            "InvalidIndexName",
-            f'In table "{table}" the index name "{index.name}" is not an identifier.',
-            index.place,
-            hint="use letters, digits and underscores, at most 64, not starting with a digit",
-        )
-
-
-def _index_fields_problems(table: str, validator: Validator, index: IndexDefinition) -> Iterator[Problem]:
-    where = f'In table "{table}" the index "{index.name}"'
-    if not index.fields:
-        yield Problem(
-            "EmptyIndex", f"{where} has no fields.", index.place, hint="every table has `by_creation_time` without it"
-        )
-    if len(index.fields) > INDEX_FIELDS_MAX:
-        message = f"{where} has {len(index.fields)} fields; {INDEX_FIELDS_MAX} is the most."
-        yield Problem("TooManyIndexFields", message, index.place)
-    for field, times in Counter(index.fields).items():
-        if times > 1:
-            yield Problem("FieldsNotUniqueWithinIndex", f"{where} has the field `{field}` {times} times.", index.place)
-        yield from _field_problems(where, field, validator, index.place)
-
-
-def _field_problems(where: str, field: str, validator: Validator, place: Place) -> Iterator[Problem]:
-    if field == "_id":
-        yield Problem("IndexFieldsContainId", f"{where} contains `_id`, which ends every index by itself.", place)
-    elif field == "_creationTime":
-        yield Problem(
-            "IndexFieldsContainCreationTime",
-            f"{where} contains `_creationTime`, which is added to every index automatically.",
-            place,
-            hint='take it out: ranges can still use it, `q.eq("a", 1).gte("_creationTime", t)`',
-        )
-    elif field.startswith("_"):
-        yield Problem("IndexFieldNameReserved", f"{where} contains the reserved field `{field}`.", place)
-    elif not all(map(is_identifier, field.split("."))):
-        yield Problem(
-            "InvalidIndexField",
-            f"{where} contains `{field}`, which is not the path of a field.",
-            place,
-            hint="names of fields, joined by dots: `address.city`",
-        )
-    elif missing := _missing_in(validator, field):
-        name, siblings = missing
-        yield Problem(
-            "IndexFieldDoesNotExist",
-            f"{where} is invalid because it references the field {field} that does not exist.",
-            place,
-            hint=_suggestion(name, siblings),
-        )
-
-
-def _twin_problems(table: str, index: IndexDefinition, earlier: Iterable[IndexDefinition]) -> Iterator[Problem]:
-    for other in earlier:
-        if other.name == index.name:
-            message = f'Table "{table}" has two indexes called "{index.name}".'
-            yield Problem("IndexNamesNotUnique", message, index.place, also=(other.place,))
-        elif other.fields == index.fields and index.fields:
-            message = f'In table "{table}" the indexes "{other.name}" and "{index.name}" have the same fields.'
-            yield Problem("IndexNotUnique", message, index.place, also=(other.place,), hint="one of them is enough")
-
-
-def _members(validator: Validator) -> tuple[Validator, ...]:
-    """What a value may be: the members of unions, however deep, or the validator itself."""
-    if isinstance(validator, Union):
-        return tuple(leaf for member in validator.members for leaf in _members(member))
-    return (validator,)
-
-
-def _fields_of(validator: Validator) -> set[str]:
-    return {name for member in _members(validator) if isinstance(member, Object) for name in member.fields}
-
-
-def _missing_in(validator: Validator, path: str) -> tuple[str, set[str]] | None:
-    """The part of `path` that no value of `validator` can have, and the names that it could have instead."""
-    within: list[Validator] = [validator]
-    for name in path.split("."):
-        members = [leaf for candidate in within for leaf in _members(candidate)]
-        if any(isinstance(member, AnyValue) for member in members):
-            return None
-        within = [member.fields[name] for member in members if isinstance(member, Object) and name in member.fields]
-        within += [member.values for member in members if isinstance(member, Record)]
-        if not within:
-            return name, {field for member in members for field in _fields_of(member)}
-    return None
 
 
 def _ids_in(validator: Validator, path: str) -> Iterator[tuple[str, Id]]:
@@ -351,8 +304,3 @@ def _ids_in(validator: Validator, path: str) -> Iterator[tuple[str, Id]]:
                 yield from _ids_in(member, path)
         case _:
             pass
-
-
-def _suggestion(name: str, candidates: Iterable[str]) -> str | None:
-    close = get_close_matches(name, list(candidates), n=1)
-    return f"did you mean `{close[0]}`?" if close else None

@@ -7,6 +7,7 @@ from .functions.context import (
     DatabaseWriter,
     MutationCtx,
     QueryCtx,
+    Scheduler,
     StorageActionWriter,
     StorageReader,
     StorageWriter,
@@ -23,12 +24,19 @@ from .functions.decorators import (
     mutation,
     query,
 )
+from .functions.documents import ScheduledFunctionId, StorageId
 from .functions.fetch.blob import Blob, File
 from .functions.fetch.form_data import FormData
 from .functions.fetch.headers import Headers
 from .functions.fetch.request import Request
 from .functions.fetch.response import Response
 from .functions.fetch.url import URL, URLSearchParams
+from .functions.pagination import (
+    PaginationOpts,
+    PaginationResult,
+    pagination_opts_validator,
+    pagination_result_validator,
+)
 from .functions.references import FunctionReference, api, internal
 from .functions.router import HttpRouter, http_router
 from .schema import define_schema, define_table
@@ -47,10 +55,15 @@ __all__ = [
     "Headers",
     "HttpRouter",
     "MutationCtx",
+    "PaginationOpts",
+    "PaginationResult",
     "QueryCtx",
     "Request",
     "Response",
+    "ScheduledFunctionId",
+    "Scheduler",
     "StorageActionWriter",
+    "StorageId",
     "StorageReader",
     "StorageWriter",
     "URLSearchParams",
@@ -67,5 +80,7 @@ __all__ = [
     "internal_mutation",
     "internal_query",
     "mutation",
+    "pagination_opts_validator",
+    "pagination_result_validator",
     "query",
 ]

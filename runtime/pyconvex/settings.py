@@ -33,6 +33,11 @@ class Limits:
     read_ranges: int = field(default=4_096, metadata={"about": "reads of one query or mutation"})
     write_bytes: int = field(default=16 * 2**20, metadata={"about": "documents written by one mutation"})
     write_documents: int = field(default=16_000, metadata={"about": "writes of one mutation"})
+    scheduled_functions: int = field(default=1_000, metadata={"about": "functions scheduled by one mutation"})
+    scheduled_args_bytes: int = field(
+        default=16 * 2**20, metadata={"about": "arguments of all functions scheduled by one mutation"}
+    )
+    scheduled_jobs: int = field(default=8, metadata={"about": "scheduled functions running at once"})
     log_lines: int = field(default=256, metadata={"about": "log lines of one call"})
     log_line_bytes: int = field(default=32_768, metadata={"about": "one log line"})
     call_depth: int = field(default=8, metadata={"about": "calls within calls"})
@@ -86,7 +91,23 @@ class Settings:
     site_port: int | None = field(default=None, metadata={"about": "port of HTTP actions"})
     functions: str = field(default="convex", metadata={"about": "folder of the functions"})
     data: str = field(default=".pyconvex", metadata={"about": "folder of the local deployment"})
+    database: str = field(
+        default="sqlite",
+        repr=False,
+        metadata={"about": "sqlite, sqlite:///FILE or postgresql://…: where documents are"},
+    )
     tail_logs: TailLogs = field(default=TailLogs.PAUSE_ON_DEPLOY, metadata={"about": "when `dev` shows log rows"})
+    cloud_url: str | None = field(
+        default=None, metadata={"about": "where clients of `start` reach the client API, if not at host and port"}
+    )
+    site_url: str | None = field(default=None, metadata={"about": "where clients of `start` reach HTTP actions"})
+    workers: int = field(default=1, metadata={"about": "processes that `start` serves with"})
+    drain_seconds: float = field(
+        default=0.0, metadata={"about": "how long `start` goes on serving after it was told to stop"}
+    )
+    shutdown_seconds: float = field(
+        default=10.0, metadata={"about": "how long `start` lets what is in progress end when it stops"}
+    )
     limits: Limits = field(default_factory=Limits)
     origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
     """Origin by setting name; limits appear as `limits.action_seconds`. What is absent is a default."""
@@ -220,6 +241,8 @@ def _unknown(what: str, name: str, where: str, known: list[str], otherwise: str 
     return BadSetting(f"there is no {what} `{name}` ({where})", hint=hint)
 
 
+_DATABASE = re.compile(r"sqlite:///.|postgres(?:ql)?://")
+_ORIGIN = re.compile(r"https?://[^/?#\s]+/?")
 _SIZE = re.compile(r"(?P<number>[0-9][0-9_]*(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)")
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _WHOLE = {each.name: isinstance(each.default, int) for each in fields(Limits)}
@@ -257,6 +280,36 @@ def _text(given: _Given) -> str:
     return given.value
 
 
+def _count(given: _Given) -> int:
+    number = _number(given.value, units=False)
+    if number is None or number < 1 or number != int(number):
+        raise given.bad("a whole number above 0")
+    return int(number)
+
+
+def _seconds(given: _Given) -> float:
+    number = _number(given.value, units=False)
+    if number is None or not 0 <= number < math.inf:
+        raise given.bad("a number of seconds, or 0")
+    return number
+
+
+def _url(given: _Given) -> str:
+    if not isinstance(given.value, str) or not _ORIGIN.fullmatch(given.value):
+        raise given.bad("an address without a path", hint="for example https://chat.example.com")
+    return given.value.removesuffix("/")
+
+
+def _database(given: _Given) -> str:
+    if isinstance(given.value, str) and (given.value == "sqlite" or _DATABASE.match(given.value)):
+        return given.value
+    # Not shown: it may hold a password.
+    raise BadSetting(
+        f"{given.label} must be `sqlite`, `sqlite:///FILE` or `postgresql://…`",
+        hint="for example postgresql://USER:PASSWORD@HOST:5432/DATABASE",
+    )
+
+
 def _tail_logs(given: _Given) -> TailLogs:
     try:
         return TailLogs(str(given.value))
@@ -270,7 +323,13 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "site_port": _port,
     "functions": _text,
     "data": _text,
+    "database": _database,
     "tail_logs": _tail_logs,
+    "cloud_url": _url,
+    "site_url": _url,
+    "workers": _count,
+    "drain_seconds": _seconds,
+    "shutdown_seconds": _seconds,
 }
 
 

@@ -14,7 +14,10 @@ TITLES = {
     "reload": "reload: file saved to first response from the new code, under light load",
     "http": "http: a trivial HTTP action",
     "messages": "write and read: /postMessage (durable) and /getMessagesByAuthor (10 newest of 100,000)",
-    "mutations": "mutations in process, durable",
+    "mutations": "mutations in process, durable, on SQLite",
+    "postgres": "mutations in process, durable, on PostgreSQL with 200,000 documents",
+    "growth": "one call in a table of 1,000,000 documents, to one of 1,000",
+    "backfill": "an index built on 100,000 documents",
 }
 
 

@@ -160,6 +160,50 @@ async def add(ctx: MutationCtx, name: str, size: int) -> str:
 """
 
 
+GROWING_SCHEMA = """\
+from pyconvex.server import define_schema, define_table
+from pyconvex.values import v
+
+documents = define_table({"number": v.number(), "author": v.string(), "body": v.string()})
+default = define_schema(
+    {"documents": documents.index("by_author", ["author"]).index("by_number", ["number"])}
+)
+"""
+
+GROWING = """\
+from ._generated.server import MutationCtx, QueryCtx, internal_mutation, query
+
+
+@internal_mutation
+async def seed(ctx: MutationCtx, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        await ctx.db.insert("documents", {"number": number, "author": f"author {number % 100}", "body": "x" * 100})
+
+
+@query
+async def some_ids(ctx: QueryCtx, number: int):
+    documents = ctx.db.query("documents").with_index("by_number", lambda q: q.gte("number", number))
+    return [document["_id"] for document in await documents.take(10)]
+
+
+@query
+async def get(ctx: QueryCtx, id: str):
+    return await ctx.db.get(id)
+
+
+@query
+async def take(ctx: QueryCtx, author: str):
+    documents = ctx.db.query("documents").with_index("by_author", lambda q: q.eq("author", author))
+    return await documents.order("desc").take(10)
+
+
+@query
+async def page(ctx: QueryCtx, number: int, cursor: str | None):
+    documents = ctx.db.query("documents").with_index("by_number", lambda q: q.gte("number", number))
+    return await documents.paginate({"numItems": 20, "cursor": cursor})
+"""
+
+
 def write(folder: Path, files: Mapping[str, str]) -> Path:
     """Write a project; a path without a folder belongs into `convex/`."""
     for name, text in files.items():
@@ -175,6 +219,10 @@ def hello(folder: Path) -> Path:
 
 def messages(folder: Path) -> Path:
     return write(folder, {"schema.py": SCHEMA, "messages.py": MESSAGES, "http.py": HTTP})
+
+
+def growing(folder: Path) -> Path:
+    return write(folder, {"schema.py": GROWING_SCHEMA, "growing.py": GROWING})
 
 
 def marked(folder: Path, modules: int) -> Path:

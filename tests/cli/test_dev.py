@@ -371,25 +371,75 @@ def test_files_outside_the_folder_offer_a_restart(project: Path) -> None:
         says(running, "✎ pyproject.toml has other settings now: restart to apply it")
 
 
+NOTES = """
+from ._generated.server import MutationCtx, mutation
+
+@mutation
+async def add(ctx: MutationCtx) -> list[str]:
+    return [await ctx.db.insert("notes", {"text": number}) for number in range(12)]
+
+@mutation
+async def fix(ctx: MutationCtx, count: int) -> None:
+    wrong = [note for note in await ctx.db.query("notes").collect() if not isinstance(note["text"], str)]
+    for note in wrong[:count]:
+        await ctx.db.patch(note["_id"], {"text": "fixed"})
+
+@mutation
+async def elsewhere(ctx: MutationCtx) -> None:
+    await ctx.db.insert("others", {})
+"""
+STRICT = """
+from pyconvex.server import define_schema, define_table
+from pyconvex.values import v
+
+default = define_schema({"notes": define_table({"text": v.string()})})
+"""
+
+
 def test_a_save_that_the_data_refuses_waits_for_the_data(project: Path) -> None:
-    (project / "convex/messages.py").write_text(
-        MESSAGES
-        + "\nfrom ._generated.server import MutationCtx, mutation\n\n\n"
-        + "@mutation\nasync def add(ctx: MutationCtx) -> str:\n    return await ctx.db.insert('notes', {'text': 1})\n"
-        + "\n\n@mutation\nasync def clear(ctx: MutationCtx) -> None:\n"
-        + "    for note in await ctx.db.query('notes').collect():\n        await ctx.db.delete(note['_id'])\n"
-    )
+    (project / "convex/notes.py").write_text(NOTES)
     with dev(project) as running:
         says(running, "ready in")
-        assert command("run", "messages:add", folder=project).exit_code == 0
-        (project / "convex/schema.py").write_text(
-            "from pyconvex.server import define_schema, define_table\nfrom pyconvex.values import v\n"
-            'default = define_schema({"notes": define_table({"text": v.string()})})\n'
-        )
+        ids = json.loads(command("run", "notes:add", folder=project).stdout)
+        (project / "convex/schema.py").write_text(STRICT)
         says(running, "Still serving the version of")
-        reloads = running.said.count("✔")
-        assert command("run", "messages:clear", folder=project).exit_code == 0
-        wait_until(lambda: running.said.count("✔") > reloads, "it tries again by itself")
+        assert f'Document with ID "{ids[0]}" in table "notes" does not match the schema: ' in running.said
+        assert "convex/schema.py:5" in running.said
+        for shown in ids[:10]:
+            assert f"{shown}  notes.text  Value does not match validator. Value: " in running.said
+        assert ids[10] not in running.said
+        loads = running.said.count("reloaded")
+
+        assert command("run", "notes:fix", '{"count": 4}', folder=project).exit_code == 0
+        assert command("run", "notes:elsewhere", folder=project).exit_code == 0
+        assert command("run", "notes:fix", '{"count": 6}', folder=project).exit_code == 0
+        says(running, f"{ids[10]}  notes.text")
+        assert running.said.count("error[SchemaViolation]") == 2, "a retry that finds the same is quiet"
+        assert running.said.count("reloaded") == loads + 1
+
+        assert command("run", "notes:fix", '{"count": 2}', folder=project).exit_code == 0
+        wait_until(lambda: "✔" in running.said.split(ids[10])[-1], "it goes on by itself")
+        assert command("run", "notes:add", folder=project).exit_code == 1, "the new schema is in force"
+
+
+def test_a_save_that_the_data_refuses_goes_on_with_the_next_save(project: Path) -> None:
+    (project / "convex/notes.py").write_text(NOTES)
+    with dev(project, "--json") as running:
+        says(running, '"type": "ready"')
+        (first, *_) = json.loads(command("run", "notes:add", folder=project).stdout)
+        (project / "convex/schema.py").write_text(STRICT)
+        wait_until(lambda: '"type": "failed"' in running.said.rpartition("\n")[0], "the whole line")
+        event = next(json.loads(line) for line in running.said.splitlines() if '"type": "failed"' in line)
+        (problem,) = event["problems"]
+        assert (problem["code"], len(problem["documents"])) == ("SchemaViolation", 10)
+        assert problem["documents"][0] == {
+            "id": first,
+            "table": "notes",
+            "path": ".text",
+            "reason": "Value does not match validator.\nPath: .text\nValue: 0.0\nValidator: v.string()",
+        }
+        (project / "convex/schema.py").write_text(STRICT.replace("v.string()", "v.any()"))
+        says(running, '"type": "reloaded"')
 
 
 def test_a_command_runs_beside_it_and_ends_it(project: Path) -> None:

@@ -29,6 +29,8 @@ def done(
     lines: list[LogLine] | None = None,
     usage: UsageStats | None = None,
     request_id: str = "r",
+    job: str | None = None,
+    will_retry: bool = False,
 ) -> Completion:
     return Completion(
         udf_type=kind,
@@ -49,6 +51,8 @@ def done(
         status=status,
         request=request,
         note=note,
+        job=job,
+        will_retry=will_retry,
     )
 
 
@@ -89,6 +93,19 @@ def test_a_request_stands_above_what_it_called() -> None:
         "12:01:09               │ WARN bye",
         "                       │ bye",
     ]
+
+
+def test_a_scheduled_function_is_told_from_others() -> None:
+    job = "kc2egdba81xyb3y5vvfpf4v6v98jq39m"
+    entries = [
+        done("m:put", "Mutation", id="2", parent="1", job=job),
+        done("m:act", "Action", job=job, usage=UsageStats(database_read_documents=2)),
+    ]
+    assert rows(*entries, width=100) == [
+        "12:01:09  action       m:act                     ok       0.9 ms   job kc2egdba… · 2 read",
+        "12:01:09    mutation   m:put                     ok       0.9 ms",
+    ]
+    assert rows(done(job=job, will_retry=True), width=100)[0].endswith("job kc2egdba…, will retry")
 
 
 def test_deep_calls_are_indented_no_further_than_the_column_goes() -> None:

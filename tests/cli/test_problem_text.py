@@ -1,8 +1,9 @@
 """Problems as they are read in a terminal, to the letter."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from pyconvex.errors import Place, Problem
+from pyconvex.errors import Place, Problem, UnfitDocument
 from pyconvex.loading.excerpt import Excerpt, excerpt
 from pyconvex_cli.console import PLAIN_WIDTH, Terminal
 from pyconvex_cli.local import disk_excerpts
@@ -60,6 +61,26 @@ def test_long_sentences_wrap_where_the_terminal_ends() -> None:
 
 def test_a_problem_without_a_place() -> None:
     assert shown(Problem("Odd", "first line\nsecond line")) == ["error[Odd]: first line", "  second line"]
+
+
+def test_the_documents_that_do_not_match_are_a_table() -> None:
+    documents = (
+        UnfitDocument(
+            "j57aa", "notes", ".text", "Value does not match validator.\nPath: .text\nValue: 1.0\nValidator: x"
+        ),
+        UnfitDocument("j57bbbb", "rooms", "", "Object is missing the required field `name`. Consider wrapping it."),
+    )
+    problem = Problem(
+        "SchemaViolation", "Document does not match: because\nValue: 1.0", documents=documents, hint="fix"
+    )
+    assert shown(problem) == [
+        "error[SchemaViolation]: Document does not match: because",
+        "  Value: 1.0",
+        "   j57aa    notes.text  Value does not match validator. Value: 1.0",
+        "   j57bbbb  rooms       Object is missing the required field `name`. Consider w…",
+        "hint: fix",
+    ]
+    assert len(shown(replace(problem, documents=documents[:1]))) == 3, "one is in the text already"
 
 
 def test_ten_problems_are_shown_and_the_rest_counted() -> None:

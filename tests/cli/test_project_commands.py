@@ -171,7 +171,7 @@ def test_a_broken_folder_is_explained_everywhere(project: Path) -> None:
 def test_codegen(project: Path) -> None:
     ran = command("codegen", "--check", folder=project)
     assert ran.exit_code == 1
-    assert ran.stderr.startswith("error: out of date in convex/_generated: ")
+    assert ran.stderr.startswith("error: out of date: convex/_generated/")
     assert not (project / "convex/_generated").exists()
 
     assert command("codegen", folder=project).stderr.startswith("✔ wrote ")

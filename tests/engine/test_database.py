@@ -366,7 +366,7 @@ ENDS: dict[str, Any] = {
     "unique of none": None,
     "first of a filter": "Cid",
     "take of a filter": ["Bob", "Cid"],
-    "order twice": "'OrderedQuery' object has no attribute 'order'",
+    "order twice": "Uncaught Error: Queries may only specify order at most once",
     "a bad order": 'The order is "asc" or "desc", not \'up\'',
     "the full scan": "Eve",
 }

@@ -118,6 +118,18 @@ def test_entries_outlive_the_process(tmp_path: Path) -> None:
     assert names(again.newest(2, accept=lambda one: int(one.identifier) % 3 == 0)) == ["6", "9"]
 
 
+def test_processes_may_share_the_files(tmp_path: Path) -> None:
+    clock, stores = ManualClock(), [LogStore(tmp_path / "logs", 2**20) for _ in range(2)]
+    for n in range(10):
+        clock.advance(0.05)
+        written = entry(str(n))
+        written.timestamp = clock.now_ms() / 1000
+        stores[n % 2].append(written)
+    for store in stores:
+        store.close()
+    assert names(LogStore(tmp_path / "logs", 2**20).newest(4)) == ["6", "7", "8", "9"]
+
+
 def test_a_line_torn_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     first = LogStore(folder, 2**20)

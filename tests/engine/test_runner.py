@@ -365,7 +365,7 @@ def test_a_mutation_that_runs_again_starts_from_nothing(tmp_path: Path) -> None:
         async with deployment(tmp_path, source) as t:
             mutate = t.store.mutate
 
-            async def twice(work: Callable[[Transaction], Awaitable[Any]], *, limits: Limits | None = None) -> Any:
+            async def twice(work: Callable[[Transaction], Awaitable[Any]], **options: Any) -> Any:
                 """Stands in for an engine that has to retry."""
 
                 async def first(transaction: Transaction) -> None:
@@ -374,7 +374,7 @@ def test_a_mutation_that_runs_again_starts_from_nothing(tmp_path: Path) -> None:
 
                 with pytest.raises(RuntimeError):
                     await mutate(first)
-                return await mutate(work, limits=limits)
+                return await mutate(work, **options)
 
             t.store.mutate = twice
             outcome = await t.call("send", tags=["a"])
@@ -389,7 +389,7 @@ def test_a_failure_of_the_deployment_says_nothing_to_clients(tmp_path: Path) -> 
     async def test() -> None:
         async with deployment(tmp_path, MESSAGES) as t:
 
-            async def broken(work: object) -> None:
+            async def broken(work: object, **options: object) -> None:
                 raise OSError("the disk is gone")
 
             t.store.mutate = broken  # type: ignore[assignment]  # it never answers

@@ -2,14 +2,16 @@
 
 import asyncio
 import hashlib
+import os
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from pyconvex.errors import StartFailed
-from pyconvex.files.local import CHUNK_BYTES, FileNotStored, LocalFiles
+from pyconvex.files.local import ABANDONED_SECONDS, CHUNK_BYTES, FileNotStored, LocalFiles
 from pyconvex.files.storage import FileMissing, FileStorage, StoredFile
 
 
@@ -140,6 +142,16 @@ def test_what_a_crash_left_is_cleared_away(tmp_path: Path) -> None:
     (tmp_path / "incoming" / "half").write_bytes(b"ha")
     LocalFiles(tmp_path)
     assert [path.name for path in everything_in(tmp_path)] == [stored.key]
+
+
+def test_what_another_process_receives_is_left_alone(tmp_path: Path) -> None:
+    LocalFiles(tmp_path, shared=True)
+    for name, age in (("growing", 0.0), ("abandoned", 2 * ABANDONED_SECONDS)):
+        file = tmp_path / "incoming" / name
+        file.write_bytes(b"ha")
+        os.utime(file, (time.time() - age, time.time() - age))
+    LocalFiles(tmp_path, shared=True)
+    assert [path.name for path in everything_in(tmp_path)] == ["growing"]
 
 
 def test_a_disk_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,14 @@ from typing import Annotated, Any, Literal, NewType, NotRequired, Optional, Requ
 import pytest
 
 from pyconvex.functions.signatures import AnnotationError, args_validator, returns_validator
-from pyconvex.server import query
-from pyconvex.values import Int64, Value, v
+from pyconvex.server import (
+    PaginationOpts,
+    PaginationResult,
+    pagination_opts_validator,
+    pagination_result_validator,
+    query,
+)
+from pyconvex.values import Int64, Undefined, Value, v
 from pyconvex.values.validators import Number, ValidationFailed, Validator
 
 
@@ -28,6 +34,12 @@ class Options(TypedDict):
 class Loose(TypedDict, total=False):
     limit: Required[float]
     tags: "list[str]"
+
+
+class Patch(TypedDict):
+    name: str
+    nick: str | Undefined | None
+    any: NotRequired[Any | Undefined]
 
 
 class Wider(Options):
@@ -79,8 +91,12 @@ READ: list[tuple[object, Validator]] = [
     (Options, OPTIONS),
     (Loose, v.object({"limit": FLOAT, "tags": v.optional(v.array(v.string()))})),
     (Wider, OPTIONS.extend({"author": v.id("users")})),
+    (Patch, v.object({"name": v.string(), "nick": v.optional(v.nullable(v.string())), "any": v.optional(v.any())})),
     ("list[Options]", v.array(OPTIONS)),
     (list["Options"], v.array(OPTIONS)),
+    (PaginationResult[Users], pagination_result_validator(v.id("users"))),
+    (PaginationResult, pagination_result_validator(v.any())),
+    (list[PaginationResult["Options"]], v.array(pagination_result_validator(OPTIONS))),
 ]
 
 REFUSED: list[tuple[object, str]] = [
@@ -165,6 +181,12 @@ def test_defaults_make_optional() -> None:
     optional_d = v.optional(v.union(v.string(), v.null()))
     expected = {"a": v.string(), "b": v.optional(WHOLE), "c": v.string(), "d": optional_d}
     assert args_validator(handler, None) == v.object(expected)
+
+
+def test_the_options_of_a_page_are_those_of_the_validator() -> None:
+    """Two of them as whole numbers, which their JSON does not say."""
+    read = args_validator(annotated(PaginationOpts), None)
+    assert read.json() == v.object({"x": pagination_opts_validator}).json()
 
 
 def test_nothing_said_is_any() -> None:

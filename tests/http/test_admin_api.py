@@ -46,6 +46,7 @@ ENDPOINTS = [
     ("GET", "/api/stream_function_logs?cursor=0"),
     ("GET", "/api/pyconvex/deployment"),
     ("GET", "/api/pyconvex/logs"),
+    ("POST", "/api/pyconvex/report"),
 ]
 
 

@@ -1,42 +1,20 @@
-"""Every test of the store runs on a database file as deployments have it, and on the kind that tests of users get."""
+"""Every test of the store runs on each kind of database."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Generator
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
-from pyconvex.clock import Clock, SystemClock
-from pyconvex.schema import Schema
-from pyconvex.settings import Limits
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.store import Store
-
-OpenStore: TypeAlias = Callable[..., AbstractAsyncContextManager[Store]]
+from support.stores import KINDS, Database, OpenStore, database_of
 
 
-@pytest.fixture(params=["file", "memory"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
-    return tmp_path / "pyconvex.db" if request.param == "file" else None
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Database]:
+    """Tests for some kinds only say so: `@pytest.mark.parametrize("database", SQLITE, indirect=True)`."""
+    with database_of(request.param, tmp_path) as database:
+        yield database
 
 
 @pytest.fixture
-def open_store(database: Path | None) -> OpenStore:
-    """`async with open_store(schema, limits=…, clock=…) as store`."""
-
-    @asynccontextmanager
-    async def opened(
-        schema: Schema | None = None, *, limits: Limits | None = None, clock: Clock | None = None
-    ) -> AsyncGenerator[Store]:
-        clock = clock or SystemClock()
-        store = Store(SqlitePersistence(database, clock=clock), limits or Limits(), clock)
-        await store.open()
-        try:
-            if schema is not None:
-                await store.activate(schema)
-            yield store
-        finally:
-            await store.close()
-
-    return opened
+def open_store(database: Database) -> OpenStore:
+    return database.open

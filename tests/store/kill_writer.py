@@ -1,46 +1,29 @@
-"""Writes pairs of documents without end and says on stdout which are acknowledged. Run by test_kill.py, which kills it.
+"""Writes pairs without end and says on stdout which are acknowledged. Run by test_kill.py, which kills it.
 
-Each mutation inserts one document into `left` and one into `right` with the same number.
+For each number on stdin it forks a child that writes from there on, so that the imports are paid for once. The child's
+lines come between those with its process id and with "dead".
 """
 
 import asyncio
-import itertools
 import os
 import sys
-from functools import partial
-from pathlib import Path
 
-from pyconvex.clock import SystemClock
-from pyconvex.schema import define_schema, define_table
-from pyconvex.settings import Limits
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.store import Store
-from pyconvex.store.transaction import Transaction
-from pyconvex.values import v
-
-CALLERS = 16
+from support.pairs import LIMITS, write
+from support.stores import Database
 
 
-async def main(path: Path, first: int) -> None:
-    store = Store(SqlitePersistence(path), Limits(), SystemClock())
-    await store.open()
-    side = define_table({"n": v.number(), "padding": v.string()}).index("by_n", ["n"])
-    await store.activate(define_schema({"left": side, "right": side}))
-    numbers = itertools.count(first)
-
-    async def caller() -> None:
-        for number in numbers:
-            committed = await store.mutate(partial(pair, number=number))
-            os.write(1, f"{number} {committed.ts}\n".encode())
-
-    await asyncio.gather(*[caller() for _ in range(CALLERS)])
-
-
-async def pair(transaction: Transaction, number: int) -> None:
-    padding = "x" * (number * 37 % 3000)
-    await transaction.insert("left", {"n": number, "padding": padding})
-    await transaction.insert("right", {"n": number, "padding": padding})
+async def main(database: Database, first: int) -> None:
+    async with database.open(limits=LIMITS) as store:
+        await write(store, first, lambda number, ts: os.write(1, f"{number} {ts}\n".encode()), refused=set())
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    kind, place = sys.argv[1:]
+    if kind == "postgres":
+        pass  # the child is to have it already
+    while line := sys.stdin.readline():
+        if not (child := os.fork()):
+            asyncio.run(main(Database(kind, place), int(line)))
+        os.write(1, f"{child}\n".encode())
+        os.waitpid(child, 0)
+        os.write(1, b"dead\n")

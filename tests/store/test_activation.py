@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,23 +9,24 @@ import pytest
 from pyconvex.clock import SystemClock
 from pyconvex.schema import EMPTY_SCHEMA, Schema, define_schema, define_table
 from pyconvex.settings import Limits
-from pyconvex.store import activation
+from pyconvex.store import activation, backfill, documents, postgres_notices, progress, upkeep
 from pyconvex.store.catalog import IndexState
 from pyconvex.store.keys import KeyRange
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.store import SchemaChange, SchemaViolation, Store
+from pyconvex.store.progress import Progress, Step
+from pyconvex.store.schema_rows import SchemaState
+from pyconvex.store.store import SchemaChange, SchemaRefused, SchemaViolation, Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import Value, v
 from pyconvex.values.ids import decode_id
-
-OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
+from support.stores import LASTING, Database, OpenStore
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several chunks with few documents."""
-    monkeypatch.setattr(activation, "CHUNK_DOCUMENTS", 7)
-    monkeypatch.setattr(activation, "_CLEARED_ENTRIES", 7)
+    monkeypatch.setattr(backfill, "CHUNK_DOCUMENTS", 7)
+    monkeypatch.setattr(activation, "CHECKED_DOCUMENTS", 7)
+    monkeypatch.setattr(upkeep, "CLEARED_ENTRIES", 7)
 
 
 def run(open_store: OpenStore, test: Callable[[Store], Awaitable[None]], **settings: Any) -> None:
@@ -114,7 +113,7 @@ def test_a_new_index_shows_the_documents_that_were_there(open_store: OpenStore) 
 
 
 def test_writes_during_the_building_are_not_missed(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activation, "CHUNK_DOCUMENTS", 1)
+    monkeypatch.setattr(backfill, "CHUNK_DOCUMENTS", 1)
 
     async def test(store: Store) -> None:
         ids = [decode_id(made) for made in await fill(store, 60)]
@@ -199,6 +198,7 @@ def test_a_staged_index_is_built_but_not_to_be_read(open_store: OpenStore) -> No
     async def test(store: Store) -> None:
         await fill(store)
         await store.activate(staged(True))
+        await swept(store)
         async with store.snapshot() as transaction:
             index = transaction.index("notes", "by_n")
         assert index is not None and index.state is IndexState.STAGED and not index.readable
@@ -262,7 +262,7 @@ def test_a_document_written_meanwhile_refuses_the_schema_and_is_kept(open_store:
         await fill(store, 60)
         strict = define_schema({"notes": define_table({"n": v.number(), "text": v.string()}).index("by_n", ["n"])})
         activating = asyncio.create_task(store.activate(strict))
-        for _ in range(3):
+        while store.catalog.pending is None:
             await asyncio.sleep(0)
         late = await store.mutate(lambda t: t.insert("notes", {"n": 99, "text": "", "extra": 1}))
         with pytest.raises(SchemaViolation, match='New document in table "notes" does not match the schema: Object'):
@@ -333,48 +333,271 @@ def test_a_table_created_by_a_mutation_in_the_last_moment_gets_its_indexes(open_
     run(open_store, test)
 
 
-def test_what_an_interrupted_activation_left_is_swept_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("database", LASTING, indirect=True)
+def test_what_an_interrupted_activation_left_is_swept_by_the_next(database: Database) -> None:
     async def main() -> None:
-        store = Store(SqlitePersistence(tmp_path / "x.db"), Limits(), SystemClock())
-        await store.open()
-        await store.activate(notes())
-        await fill(store, 60)
-        activating = asyncio.create_task(store.activate(notes(by_n=["n"])))
-        while not any(index.name == "by_n" for table in store.catalog.tables for index in table.extra):
-            await asyncio.sleep(0)
-        activating.cancel()
-        await asyncio.gather(activating, return_exceptions=True)
-        await store.close()
+        async with database.open(notes()) as store:
+            await fill(store, 60)
+            activating = asyncio.create_task(store.activate(notes(by_n=["n"])))
+            while not any(index.name == "by_n" for table in store.catalog.tables for index in table.extra):
+                await asyncio.sleep(0)
+            activating.cancel()
+            await asyncio.gather(activating, return_exceptions=True)
 
-        store = Store(SqlitePersistence(tmp_path / "x.db"), Limits(), SystemClock())
-        await store.open()
-        async with store.snapshot() as transaction:
-            index = transaction.index("notes", "by_n")
-            assert index is None or not index.readable
-        await store.activate(notes(by_n=["n"]))
-        assert await read(store, "by_n") == list(range(60))
-        await swept(store)
-        table = store.catalog.table("notes")
-        assert table is not None and len(table.extra) == 1
-        await store.close()
+        async with database.open() as store:
+            async with store.snapshot() as transaction:
+                index = transaction.index("notes", "by_n")
+                assert index is None or not index.readable
+            await store.activate(notes(by_n=["n"]))
+            assert await read(store, "by_n") == list(range(60))
+            await swept(store)
+            table = store.catalog.table("notes")
+            assert table is not None and len(table.extra) == 1
 
     asyncio.run(main())
 
 
-def test_a_known_schema_is_active_again_after_a_restart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("database", LASTING, indirect=True)
+def test_a_known_schema_is_active_again_after_a_restart(database: Database) -> None:
     async def main() -> None:
         for expected in (SchemaChange(tables_created=("notes",), indexes_created=("notes.by_n",)), SchemaChange()):
-            store = Store(SqlitePersistence(tmp_path / "x.db"), Limits(), SystemClock())
-            await store.open()
-            before = await last_ts(store)
-            assert await store.activate(notes(by_n=["n"])) == expected
-            if expected == SchemaChange():
-                assert await last_ts(store) == before
-            with pytest.raises(Exception, match="does not match the schema"):
-                await store.mutate(lambda t: t.insert("notes", {}))
-            await store.close()
+            async with database.open() as store:
+                before = await last_ts(store)
+                assert await store.activate(notes(by_n=["n"])) == expected
+                if expected == SchemaChange():
+                    assert await last_ts(store) == before
+                with pytest.raises(Exception, match="does not match the schema"):
+                    await store.mutate(lambda t: t.insert("notes", {}))
 
     asyncio.run(main())
+
+
+class Stopped:
+    """What fills indexes stops where it begins, until it may go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any = activation) -> None:
+        self.reached = asyncio.Event()
+        self.go = asyncio.Event()
+
+        async def fill(*given: Any, **named: Any) -> None:
+            self.reached.set()
+            await self.go.wait()
+            await backfill.fill(*given, **named)
+
+        monkeypatch.setattr(module, "fill", fill)
+
+
+@pytest.mark.parametrize("database", LASTING, indirect=True)
+@pytest.mark.parametrize("same", [True, False], ids=["the same schema again", "the schema from before"])
+def test_what_a_process_left_that_died_on_the_way_is_swept_at_the_next_start(
+    database: Database, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    monkeypatch.setattr(postgres_notices, "MISSED_SECONDS", 0.0)
+
+    async def main() -> None:
+        with monkeypatch.context() as patched:
+            stopped = Stopped(patched)
+            store = Store(database.persistence(), Limits(), SystemClock())
+            await store.open()
+            await store.activate(notes())
+            await fill(store)
+            activating = asyncio.create_task(store.activate(notes(by_n=["n"])))
+            await stopped.reached.wait()
+            store._activation._upkeep.start = lambda: None  # pyright: ignore[reportPrivateUsage]  # as kill -9 would
+            activating.cancel()
+            await asyncio.gather(activating, return_exceptions=True)
+            await store.close()
+
+        async with database.open() as store:
+            assert store.catalog.pending is not None
+            await store.mutate(lambda t: t.insert("notes", {"n": 30, "text": ""}))
+            if same:
+                await store.activate(notes(by_n=["n"]))
+                assert await read(store, "by_n") == list(range(31))
+            else:
+                await store.activate(notes())
+            await swept(store)
+            async with store.snapshot() as transaction:
+                assert [row.state for row in transaction.catalog.schemas] == [SchemaState.ACTIVE]
+                assert len(transaction.catalog.tables[0].extra) == same
+
+    asyncio.run(main())
+
+
+def staged_notes(*, staged: bool = True) -> Schema:
+    table = define_table({"n": v.number(), "text": v.string(), "extra": v.optional(v.any())})
+    return define_schema({"notes": table.index("by_n", ["n"], staged=staged)})
+
+
+def index_state(store: Store) -> IndexState | None:
+    index = store.catalog.tables[0].index("by_n")
+    return None if index is None else index.state
+
+
+def test_a_staged_index_does_not_keep_a_push_waiting(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = Stopped(monkeypatch, upkeep)
+
+    async def test(store: Store) -> None:
+        await fill(store)
+        change = await store.activate(staged_notes())
+        assert change == SchemaChange(indexes_created=("notes.by_n",))
+        await stopped.reached.wait()
+        assert index_state(store) is IndexState.BACKFILLING
+        await store.mutate(lambda t: t.insert("notes", {"n": -1, "text": ""}))
+        stopped.go.set()
+        await swept(store)
+        assert index_state(store) is IndexState.STAGED
+        await store.activate(staged_notes(staged=False))
+        assert await read(store, "by_n") == [-1, *range(30)]
+
+    run(open_store, test)
+
+
+def test_a_staged_index_that_is_wanted_before_it_is_complete(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = Stopped(monkeypatch, upkeep)
+
+    async def test(store: Store) -> None:
+        await fill(store)
+        await store.activate(staged_notes())
+        await stopped.reached.wait()
+        before = store.catalog.tables[0].extra[0].number
+        await store.activate(staged_notes(staged=False))
+        assert await read(store, "by_n") == list(range(30))
+        assert [index.number for index in store.catalog.tables[0].extra] == [before]
+
+    run(open_store, test)
+
+
+def test_a_staged_index_that_is_given_up(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = Stopped(monkeypatch, upkeep)
+
+    async def test(store: Store) -> None:
+        await fill(store)
+        await store.activate(staged_notes())
+        await stopped.reached.wait()
+        number = store.catalog.tables[0].extra[0].number
+        assert await store.activate(notes()) == SchemaChange(indexes_dropped=("notes.by_n",))
+        await swept(store)
+        assert store.catalog.tables[0].extra == () and await entries(store, number) == 0
+
+    run(open_store, test)
+
+
+@pytest.mark.parametrize("database", LASTING, indirect=True)
+def test_a_staged_index_is_filled_after_a_restart(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_notices, "MISSED_SECONDS", 0.0)
+
+    async def main() -> None:
+        with monkeypatch.context() as patched:
+            stopped = Stopped(patched, upkeep)
+            async with database.open(notes()) as store:
+                await fill(store)
+                await store.activate(staged_notes())
+                await stopped.reached.wait()
+        async with database.open(staged_notes()) as store:
+            await swept(store)
+            assert index_state(store) is IndexState.STAGED
+            await store.activate(staged_notes(staged=False))
+            assert await read(store, "by_n") == list(range(30))
+
+    asyncio.run(main())
+
+
+def test_a_staged_index_stays_when_another_push_is_refused(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = Stopped(monkeypatch, upkeep)
+
+    async def test(store: Store) -> None:
+        await fill(store)
+        await store.activate(staged_notes())
+        await stopped.reached.wait()
+        with pytest.raises(SchemaViolation):
+            await store.activate(define_schema({"notes": define_table({"n": v.string()})}))
+        stopped.go.set()
+        await swept(store)
+        assert index_state(store) is IndexState.STAGED
+
+    run(open_store, test)
+
+
+def test_long_work_is_reported(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_REPORT_SECONDS", 0.0)
+
+    async def test(store: Store) -> None:
+        reports: list[Progress] = []
+        store.report = reports.append
+        await fill(store)
+        await store.activate(notes(by_n=["n"], by_text=["text"]))
+        checks = [each for each in reports if each.step is Step.CHECK]
+        builds = [each for each in reports if each.step is Step.BUILD]
+        assert {each.names for each in checks} == {("notes",)}
+        assert {each.names for each in builds} == {("notes.by_n", "notes.by_text")}
+        assert [each.done for each in builds] == [7, 14, 21, 28, 30, 30]
+        assert {each.total for each in reports} == {30}
+        assert [each.ended for each in builds] == [False] * 5 + [True]
+        reports.clear()
+        with pytest.raises(SchemaViolation):
+            await store.activate(define_schema({"notes": define_table({"n": v.string()})}))
+        assert reports[-1].ended and reports[-1].step is Step.CHECK
+
+    run(open_store, test)
+
+
+def test_quick_work_is_not_reported(open_store: OpenStore) -> None:
+    async def test(store: Store) -> None:
+        reports: list[Progress] = []
+        store.report = reports.append
+        await fill(store)
+        await store.activate(notes(by_n=["n"]))
+        assert reports == []
+
+    run(open_store, test)
+
+
+def test_documents_that_match_already_are_not_looked_at_again(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    original = activation.violation_of
+
+    def violation_of(table: str, *rest: Any) -> Any:
+        checked.append(table)
+        return original(table, *rest)
+
+    monkeypatch.setattr(activation, "violation_of", violation_of)
+
+    async def test(store: Store) -> None:
+        await store.activate(notes())
+        await fill(store, 3)
+        wider = define_table(
+            {"n": v.any(), "text": v.string(), "extra": v.optional(v.any()), "new": v.optional(v.id("notes"))}
+        )
+        await store.activate(define_schema({"notes": wider}))
+        assert checked == []
+        await store.activate(notes())
+        assert checked == ["notes"] * 3
+
+    run(open_store, test)
+
+
+def test_there_are_only_so_many_tables(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activation, "TABLES_MAX", 2)
+    monkeypatch.setattr(documents, "TABLES_MAX", 2)
+
+    async def test(store: Store) -> None:
+        await store.mutate(lambda t: t.insert("one", {}))
+        with pytest.raises(SchemaRefused, match="cannot have more than 2 tables, and this one has 1 already"):
+            await store.activate(define_schema({"two": define_table({}), "three": define_table({})}))
+        await store.activate(define_schema({"one": define_table({}), "two": define_table({})}))
+        with pytest.raises(documents.DocumentRefused, match="A deployment cannot have more than 2 tables"):
+            await store.mutate(lambda t: t.insert("three", {}))
+        await store.mutate(lambda t: t.insert("two", {}))
+
+    run(open_store, test)
 
 
 async def last_ts(store: Store) -> int:

@@ -1,14 +1,13 @@
 """Random mutations against a plain dict: own writes, sub-transactions and commits are seen by every way of reading."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import pytest
@@ -26,12 +25,12 @@ from pyconvex.clock import SystemClock
 from pyconvex.schema import define_schema, define_table
 from pyconvex.settings import Limits
 from pyconvex.store import transaction as transaction_module
-from pyconvex.store.sqlite import SqlitePersistence
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import undefined, v
 from pyconvex.values.ids import decode_id
 from pyconvex.values.keys import after_prefix, encode_key
+from support.stores import LASTING, SQLITE, database_of
 
 Document: TypeAlias = dict[str, Any]
 Model: TypeAlias = dict[str, Document]
@@ -226,11 +225,13 @@ async def check(transaction: Transaction, model: Model, query: Query) -> None:
 
 
 class StoreAgainstDict(RuleBasedStateMachine):
-    on_file = True
+    kind = "file"
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="pyconvex-model-"))
+        self.closing = ExitStack()
+        folder = Path(self.closing.enter_context(TemporaryDirectory(prefix="pyconvex-model-")))
+        self.database = self.closing.enter_context(database_of(self.kind, folder))
         self.loop = asyncio.new_event_loop()
         self.model: Model = {}
         self.page_rows = transaction_module.PAGE_ROWS_MAX
@@ -239,8 +240,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
         self.store = self.opened()
 
     def opened(self) -> Store:
-        path = self.folder / "pyconvex.db" if self.on_file else None
-        store = Store(SqlitePersistence(path), Limits(), SystemClock())
+        store = Store(self.database.persistence(), Limits(), SystemClock())
         self.loop.run_until_complete(store.open())
         things = define_table(v.any()).index("by_a", ["a"]).index("by_a_bc", ["a", "b.c"])
         self.loop.run_until_complete(store.activate(define_schema({"things": things})))
@@ -250,7 +250,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
         transaction_module.PAGE_ROWS_MAX = self.page_rows  # type: ignore[misc]  # as above
         self.loop.run_until_complete(self.store.close())
         self.loop.close()
-        shutil.rmtree(self.folder)
+        self.closing.close()
 
     @rule(program=programs)
     def mutate(self, program: list[Any]) -> None:
@@ -258,6 +258,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
         self.loop.run_until_complete(self.store.mutate(lambda transaction: run_program(transaction, after, program)))
         self.model = after
 
+    @precondition(lambda self: self.kind in SQLITE)
     @rule(programs=st.lists(programs, min_size=2, max_size=3))
     def mutate_together(self, programs: list[list[Any]]) -> None:
         """Batch-mates run in the order in which they came."""
@@ -287,7 +288,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
 
         self.loop.run_until_complete(read())
 
-    @precondition(lambda self: self.on_file)
+    @precondition(lambda self: self.kind in LASTING)
     @rule()
     def restart(self) -> None:
         self.loop.run_until_complete(self.store.close())
@@ -304,7 +305,11 @@ class StoreAgainstDict(RuleBasedStateMachine):
 
 
 class TemporaryStoreAgainstDict(StoreAgainstDict):
-    on_file = False
+    kind = "memory"
+
+
+class PostgresStoreAgainstDict(StoreAgainstDict):
+    kind = "postgres"
 
 
 quick = settings(
@@ -315,6 +320,7 @@ quick = settings(
 )
 
 
-@pytest.mark.parametrize("machine", [StoreAgainstDict, TemporaryStoreAgainstDict])
+@pytest.mark.parametrize("machine", [StoreAgainstDict, TemporaryStoreAgainstDict, PostgresStoreAgainstDict])
 def test_the_store_behaves_as_a_dict_would(machine: type[StoreAgainstDict]) -> None:
-    run_state_machine_as_test(machine, settings=quick)
+    few = settings(quick, max_examples=6) if machine.kind == "postgres" else quick
+    run_state_machine_as_test(machine, settings=few)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -14,11 +13,12 @@ from pyconvex.store.catalog import Index
 from pyconvex.store.keys import IndexKey
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
+from pyconvex.store.usage import NearLimit
 from pyconvex.values import Int64, Value, undefined, v
 from pyconvex.values.ids import DocumentId, decode_id, encode_id
 from pyconvex.values.keys import after_prefix, encode_key
+from support.stores import OpenStore
 
-OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
 Work = Callable[[Transaction], Awaitable[Any]]
 Document = dict[str, Value]
 
@@ -209,14 +209,14 @@ def nested(levels: int) -> Value:
 
 def test_the_deepest_and_the_largest_document_are_taken_and_warned_about(open_store: OpenStore) -> None:
     async def test(store: Store) -> None:
-        async def work(transaction: Transaction) -> list[str]:
+        async def work(transaction: Transaction) -> list[NearLimit]:
             deep = await transaction.insert("free", {"deep": nested(15)})
             # Two bytes of the object, name and separator, two of the string, 38 and 23 of the system fields.
             size = 2**20 - 2 - 5 - 2 - 37 - 23 - 1
             large = await transaction.insert("free", {"text": "x" * size})
             assert transaction.warnings == [
-                f"Deeply nested document written with ID {deep}",
-                f"Large document written with ID {large}",
+                ("ValueTooNested", f"Deeply nested document written with ID {deep}"),
+                ("ValueTooLarge", f"Large document written with ID {large}"),
             ]
             return transaction.warnings
 
@@ -444,7 +444,7 @@ def test_usage_near_a_limit_is_warned_about(open_store: OpenStore) -> None:
         await store.mutate(three_notes)
         async with store.snapshot() as transaction:
             await transaction.take(index(transaction))
-            assert [line.split(".")[0] for line in transaction.usage.warnings()] == [
+            assert [near.text.split(".")[0] for near in transaction.usage.warnings()] == [
                 "Many documents read in a single function execution (actual: 3, limit: 3)"
             ]
 

@@ -15,6 +15,7 @@ from pyconvex.engine.execution import Call, Caller
 from pyconvex.engine.identity import ANONYMOUS, Identity
 from pyconvex.engine.logs import Completion, LogBook, LogEntry
 from pyconvex.engine.runner import Outcome, Runner
+from pyconvex.engine.secret import deployment_secret
 from pyconvex.engine.time_limit import TimeLimitExceeded
 from pyconvex.engine.versions import Versions
 from pyconvex.files.local import LocalFiles
@@ -22,6 +23,7 @@ from pyconvex.loading.loader import Loader
 from pyconvex.loading.registry import empty_registry
 from pyconvex.loading.source import LIMIT_NAME
 from pyconvex.settings import Limits
+from pyconvex.store.persistence import Persistence
 from pyconvex.store.sqlite import SqlitePersistence
 from pyconvex.store.store import Store
 
@@ -98,17 +100,23 @@ async def deployment(
     *,
     limits: Limits | None = None,
     clock: Clock | None = None,
+    persistence: Persistence | None = None,
 ) -> AsyncGenerator[Deployment]:
     """A deployment that serves `modules`; a single text is the module `m`."""
     limits, clock, urls = limits or Limits(), clock or SystemClock(), Urls()
     guard.install([root])
     environment.install()
-    store = Store(SqlitePersistence(None), limits, clock)
+    store = Store(persistence or SqlitePersistence(None, clock=clock), limits, clock)
     await store.open()
     variables = Environment(store, limits, urls)
     await variables.open()
-    logs, versions, files = LogBook(clock), Versions(empty_registry(root, root / "convex")), LocalFiles(root / "files")
-    runner = Runner(store, files, variables, logs, limits, clock, versions, urls)
+    logs, versions, files = (
+        LogBook(clock),
+        Versions(empty_registry(root, root / "convex")),
+        LocalFiles(root / "files", clock=clock),
+    )
+    secret, _ = await deployment_secret(store, clock, "tests")
+    runner = Runner(store, files, variables, logs, limits, clock, versions, urls, secret)
     made = Deployment(root, runner, store, logs, variables, versions, files, limits)
     logs.subscribe(made.entries.append)
     with console.captured():

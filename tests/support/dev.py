@@ -30,7 +30,7 @@ def pyconvex(*arguments: str, folder: Path, environment: Mapping[str, str] | Non
     done = subprocess.run(
         [BIN / "pyconvex", *arguments],
         cwd=folder,
-        env=_environment(environment),
+        env=environment_of(environment),
         input=stdin,
         capture_output=True,
         text=True,
@@ -120,7 +120,7 @@ def dev(folder: Path, *arguments: str, environment: Mapping[str, str] | None = N
         process = subprocess.Popen(
             [BIN / "pyconvex", "dev", "--port", str(port), "--site-port", str(site_port), *arguments],
             cwd=folder,
-            env=_environment(environment),
+            env=environment_of(environment),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
@@ -146,6 +146,6 @@ def init(folder: Path, template: str) -> Path:
     return folder
 
 
-def _environment(changes: Mapping[str, str] | None) -> dict[str, str]:
+def environment_of(changes: Mapping[str, str] | None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYCONVEX_", "CONVEX_"))}
     return {**kept, "NO_COLOR": "1", **(changes or {})}

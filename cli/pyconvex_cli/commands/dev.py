@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -32,6 +32,7 @@ def dev(
             metavar="PORT", envvar="PYCONVEX_SITE_PORT", help="Port of HTTP actions. [3211, else the next free one]"
         ),
     ] = None,
+    database: flags.Database = None,
     limit: flags.Limits = None,
     once: Annotated[bool, typer.Option("--once", help="Load once, write what is generated, and stop.")] = False,
     until_success: Annotated[
@@ -60,7 +61,8 @@ def dev(
     verbose: flags.Verbose = False,
 ) -> None:
     """Serve the project, and swap in new code at every save."""
-    del host, port, site_port, limit, tail_logs  # read through the context, with the environment and pyproject.toml
+    # read through the context, with the environment and pyproject.toml
+    del host, port, site_port, database, limit, tail_logs
     if once and until_success:
         raise WrongUsage("--once and --until-success exclude each other")
     project = find_project()
@@ -81,9 +83,24 @@ def dev(
     )
     # the streams as they are now: while functions run, `sys.stdout` catches what they print
     own = Console(sys.stdout, sys.stderr)
-    code = run_loop(develop(project, settings, options, own, BEGAN))
+    code = run_loop(develop(project, settings, options, own, BEGAN), stuck=_leave_at_once)
     if code == RESTART:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execv(sys.executable, sys.orig_argv)
+        _begin_anew()
     raise typer.Exit(code)
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """Everything is closed; functions that do not end go with the process."""
+    from pyconvex_cli.dev import RESTART
+
+    if code == RESTART:
+        _begin_anew()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _begin_anew() -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, sys.orig_argv)

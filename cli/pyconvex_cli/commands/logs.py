@@ -77,7 +77,9 @@ def logs(
     if follows:
         console.say(console.err.paint("muted", f"watching the log of {deployment.name}"))
         _follow(ctx, url, admin_key, printer, log["newCursor"])
-    elif not printer.shown:
+        return
+    printer.show_rest()
+    if not printer.shown:
         console.say("nothing in the log" + ("" if wanted.is_empty else " matches"))
 
 

@@ -42,7 +42,7 @@ def routes(
         from pyconvex_cli.local import load_folder
 
         loaded = load_folder(ctx, project, project_settings(ctx, project))
-        raise typer.Exit(_check(loaded) if match is None else _match(loaded.registry, match, json))
+        raise typer.Exit(_check(loaded, json) if match is None else _match(loaded.registry, match, json))
     inventory, addresses = deployed(ctx, url, admin_key)
     if json:
         console.data(json_text.dumps([_json(each) for each in inventory.routes], indent=2))
@@ -79,7 +79,7 @@ def _json(route: RouteInfo) -> dict[str, str]:
     }
 
 
-def _check(loaded: "Loaded") -> int:
+def _check(loaded: "Loaded", json: bool) -> int:
     from pyconvex.loading.excerpt import excerpt
     from pyconvex.loading.route_checks import check_routes
     from pyconvex_cli.problems import problem_lines
@@ -87,6 +87,11 @@ def _check(loaded: "Loaded") -> int:
 
     registry = loaded.registry
     warnings = [*loaded.warnings, *check_routes(registry)]
+    if json:
+        from pyconvex_cli.json_screen import problem_json
+
+        console.data(json_text.dumps([problem_json(each) for each in warnings], indent=2))
+        return 1 if warnings else 0
     if warnings:
         console.say(problem_lines(warnings, partial(excerpt, registry.sources), console.err, warning=True))
         return 1

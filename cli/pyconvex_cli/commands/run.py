@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-import json
+import json as json_text
 import re
 from typing import Annotated, Any
 
@@ -25,11 +25,18 @@ def run(
     identity: Annotated[
         str | None, typer.Option(metavar="JSON", help='Call it as this user, for example {"name": "Ada"}.')
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Show what it read and wrote, and how near its limits it came.")
+    ] = False,
+    json: flags.Json = False,
     limit: flags.Limits = None,
     url: flags.Url = None,
     admin_key: flags.AdminKey = None,
 ) -> None:
-    """Call a function and print its result as JSON. Internal functions can be called too."""
+    """Call a function and print its result as JSON. Internal functions can be called too.
+
+    With --json the whole answer is one JSON object: status, value, logLines, and the report if there is one.
+    """
     del limit
     call = {
         "path": function_path(function),
@@ -38,16 +45,27 @@ def run(
     }
     acting_as = "" if identity is None else acting_as_suffix(_object(identity, "--identity"))
     with reach(ctx, url, admin_key, load=True) as deployment:
-        answer = deployment.post("/api/function", call, acting_as=acting_as)
+        endpoint = "/api/pyconvex/report" if report else "/api/function"
+        answer = deployment.post(endpoint, call, acting_as=acting_as)
         available = _available(deployment, answer)
+    if json:
+        console.data(json_text.dumps(answer, indent=2, ensure_ascii=False))
+        raise typer.Exit(0 if answer["status"] == "success" else 1)
     paint = console.err.paint
     for line in answer.get("logLines", ()):
         console.say(paint("muted", harmless(line)))
+    if answer.get("report") is not None:
+        from pyconvex_cli.access_report import report_lines
+
+        console.say(report_lines(answer["report"], console.err))
     if answer["status"] != "success":
         message = harmless(answer["errorMessage"]).removeprefix("Uncaught ").rstrip()
+        if redacted := re.fullmatch(r"\[Request ID: (\w+)\] Server Error", message):
+            hint = f"production keeps errors to its log: pyconvex logs --request-id {redacted[1]}"
+            raise PyconvexError("FunctionFailed", f"{call['path']} failed", hint=hint)
         raise PyconvexError("FunctionFailed", f"{call['path']} failed: {_for_people(message)}", hint=available)
     if answer["value"] is not None:
-        console.data(json.dumps(answer["value"], indent=2, ensure_ascii=False))
+        console.data(json_text.dumps(answer["value"], indent=2, ensure_ascii=False))
 
 
 def function_path(name: str) -> str:
@@ -64,15 +82,15 @@ def function_path(name: str) -> str:
 
 def acting_as_suffix(identity: dict[str, Any]) -> str:
     """What follows the admin key to act as a user; issuer and subject are filled in, as Convex's CLI does."""
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json_text.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     filled = {"issuer": "https://convex.test", "subject": digest, **identity}
     filled.setdefault("tokenIdentifier", f"{filled['issuer']}|{filled['subject']}")
-    return ":" + base64.b64encode(json.dumps(filled).encode()).decode()
+    return ":" + base64.b64encode(json_text.dumps(filled).encode()).decode()
 
 
 def _object(text: str, what: str) -> dict[str, Any]:
     try:
-        value: object = json.loads(text)
+        value: object = json_text.loads(text)
     except ValueError as error:
         raise WrongUsage(f"{what} is not JSON: {error}") from None
     if not is_object(value):

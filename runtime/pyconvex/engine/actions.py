@@ -6,17 +6,20 @@ https://docs.convex.dev/functions/actions
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from pyconvex.engine.access import add_call
 from pyconvex.engine.boundary import accept_arguments, accept_result, check_kind, refuse_positional, shown_path
+from pyconvex.engine.conflicts import MutationConflict
 from pyconvex.engine.context import ActionCtx
 from pyconvex.engine.execution import Caller, Execution, current
 from pyconvex.engine.failures import describe
 from pyconvex.engine.foreign import surface
 from pyconvex.engine.logs import Level
 from pyconvex.engine.paths import find_function
-from pyconvex.engine.reports import report
+from pyconvex.engine.reports import report, warn_near_time
 from pyconvex.engine.transactions import check_depth, run_mutation, run_query
 from pyconvex.errors import BareError, DeveloperError, RequestRefused
 from pyconvex.functions.function import Function, Kind
@@ -45,7 +48,8 @@ async def execute(execution: Execution, function: Function, given: object) -> tu
         raise
     except Exception as error:
         failure = describe(error, execution.registry)
-        report(execution, error=failure.text, hint=failure.hint)
+        conflict = error.with_whom if isinstance(error, MutationConflict) else None
+        report(execution, error=failure.text, hint=failure.hint, conflict=conflict)
         if is_users(error, execution):
             raise
         raise RequestRefused(500, "InternalServerError", SYSTEM_ERROR) from error
@@ -63,7 +67,7 @@ def is_users(error: Exception, execution: Execution) -> bool:
 def _run(execution: Execution, function: Function, given: object) -> Coroutine[Any, Any, tuple[Value, int | None]]:
     arguments = accept_arguments(execution, function, given, execution.services.store.table_name)
     if function.kind is Kind.QUERY:
-        return run_query(execution, function, arguments)
+        return run_query(execution, function, arguments, given)
     if function.kind is Kind.MUTATION:
         return run_mutation(execution, function, arguments, given)
     return run_action(execution, function, arguments)
@@ -218,7 +222,10 @@ class ActionRun:
 
     def end(self) -> None:
         """The handler is done, and the response is sent: what still runs is cancelled, and warned about."""
-        self.execution.ended = True
+        execution = self.execution
+        execution.ended = True
+        services = execution.services
+        warn_near_time(execution, services.clock.monotonic() - execution.started, services.limits.action_seconds)
         dangling = list(self.operations)
         if not dangling:
             return
@@ -245,7 +252,11 @@ class ActionRun:
         )
         child.parent_id = caller.id
         child.depth = caller.depth + 1
-        value, _ts = await execute(child, function, arguments)
+        child.observed = caller.observed
+        try:
+            value, _ts = await execute(child, function, arguments)
+        finally:
+            add_call(caller, child)
         return value
 
 
@@ -253,17 +264,30 @@ class ActionPermits:
     """How many actions and HTTP actions may run at once; those that they call count with them."""
 
     def __init__(self, count: int) -> None:
-        self._free = asyncio.Semaphore(count)
+        self._free = count
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Takes a place if one is free. Nobody is overtaken: places that others wait for are never free."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
 
     async def acquire(self) -> None:
         """Waits at most 10 seconds for a place. Raises `RequestRefused` 429 `TooManyConcurrentRequests` then."""
-        if not self._free.locked():
-            await self._free.acquire()
+        if self.take():
             return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
         try:
             async with asyncio.timeout(PERMIT_SECONDS):
-                await self._free.acquire()
+                await place
+        except asyncio.CancelledError:
+            self._decline(place)
+            raise
         except TimeoutError:
+            self._decline(place)
             raise RequestRefused(
                 429,
                 "TooManyConcurrentRequests",
@@ -272,4 +296,15 @@ class ActionPermits:
             ) from None
 
     def release(self) -> None:
-        self._free.release()
+        """Gives a place back, to who has waited longest."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
+
+    def _decline(self, place: asyncio.Future[None]) -> None:
+        """Who waited is gone; the place may have come at the same moment."""
+        if not place.cancelled():
+            self.release()

@@ -67,10 +67,10 @@ class Pending(Answer[T]):
     """An answer that its function has to account for when it ends: of a write, of a nested call, of a failed read.
 
     `name` is what was called, such as `ctx.db.insert`, in the line that `caller` was at. `future` is there while the
-    call still runs; `turn` is a turn for everybody else, to be waited for.
+    call still runs; `turn` is a turn for everybody else, to be waited for. One that only `reads` may be forgotten.
     """
 
-    __slots__ = ("_code", "_turn", "awaited", "future", "line", "name")
+    __slots__ = ("_code", "_instruction", "_turn", "awaited", "future", "name", "reads")
 
     def __init__(
         self,
@@ -80,6 +80,8 @@ class Pending(Answer[T]):
         error: BaseException | None = None,
         future: asyncio.Future[T] | None = None,
         turn: Awaitable[None] | None = None,
+        *,
+        reads: bool = False,
     ) -> None:
         # Without super().__init__(): every write makes one of these.
         self._value = value
@@ -87,9 +89,10 @@ class Pending(Answer[T]):
         self._steps = None
         self._turn = turn
         self._code = caller.f_code
+        self._instruction = caller.f_lasti
         self.name = name
-        self.line = caller.f_lineno
         self.future = future
+        self.reads = reads
         self.awaited = False
 
     @property
@@ -101,10 +104,18 @@ class Pending(Answer[T]):
     def file(self) -> str:
         return self._code.co_filename
 
+    @property
+    def line(self) -> int | None:
+        # Worked out for those who ask: nearly all calls are awaited, and nobody asks.
+        lines = (line for start, end, line in self._code.co_lines() if start <= self._instruction < end)
+        return next(lines, self._code.co_firstlineno)
+
     def __await__(self) -> Generator[Any, Any, T]:
         self.awaited = True
         if self.future is not None:
             return (yield from self.future.__await__())
         if self._turn is not None:
             yield from self._turn.__await__()
-        return (yield from super().__await__())
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # it is a T where there is no error

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyconvex.values.validators import TableNames
 
 _WARN_FROM = 0.8
+_NONE = type(None)
 
 
 def check_callable(function: Function, kind: Kind | None, internal: bool) -> bool:
@@ -80,7 +81,7 @@ def accept_result(execution: Execution, function: Function, returned: object, ta
     Raises `BareError`: `QueryNotExecuted`, `ReturnsValidationError`, `ResultTooLarge`. Raises `InvalidValue` for what
     is no value.
     """
-    if returned is None and function.returns is None:
+    if returned is None and (function.returns is None or _NONE in function.returns.plain):
         execution.result_bytes = 1
         return None
     if isinstance(returned, OrderedQuery):

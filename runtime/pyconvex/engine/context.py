@@ -5,13 +5,15 @@ Members are made when they are asked for: most functions use one or two of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pyconvex.engine.absent import Explains
 from pyconvex.engine.auth import Auth
 from pyconvex.engine.database import DatabaseReader, DatabaseWriter
 from pyconvex.engine.meta import ActionMeta, MutationMeta, QueryMeta
+from pyconvex.engine.scheduling import ActionScheduler, MutationScheduler
 from pyconvex.engine.storage import StorageActionWriter, StorageReader, StorageWriter
+from pyconvex.engine.vectors import vector_search
 from pyconvex.functions.function import Kind
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from pyconvex.engine.transactions import Run
 
 
+NO_VECTOR_SEARCH: Final = (
+    "Vector search works in actions only: search in an action, then load the documents with `ctx.run_query(...)`."
+)
+
+
 class QueryCtx(Explains):
     """`ctx` of a query. `fn` of `run_*` is a reference, the registered function itself, or a path."""
 
@@ -28,6 +35,8 @@ class QueryCtx(Explains):
     _absent: ClassVar = {
         "run_mutation": "Cannot call a Mutation function from a Query function: make this function a mutation.",
         "run_action": "Cannot call an Action function from a Query function: call both from an action.",
+        "scheduler": "Queries cannot schedule functions: make this function a mutation.",
+        "vector_search": NO_VECTOR_SEARCH,
     }
 
     def __init__(self, run: Run) -> None:
@@ -58,7 +67,8 @@ class MutationCtx(QueryCtx):
 
     __slots__ = ()
     _absent: ClassVar = {
-        "run_action": "Cannot call an Action function from a Mutation function: call both from an action."
+        "run_action": "Cannot call an Action function from a Mutation function: call both from an action.",
+        "vector_search": NO_VECTOR_SEARCH,
     }
 
     @property
@@ -68,6 +78,10 @@ class MutationCtx(QueryCtx):
     @property
     def storage(self) -> StorageWriter:
         return StorageWriter(self._run)
+
+    @property
+    def scheduler(self) -> MutationScheduler:
+        return MutationScheduler(self._run)
 
     @property
     def meta(self) -> MutationMeta:
@@ -98,8 +112,22 @@ class ActionCtx(Explains):
         return StorageActionWriter(self._run)
 
     @property
+    def scheduler(self) -> ActionScheduler:
+        return ActionScheduler(self._run)
+
+    @property
     def meta(self) -> ActionMeta:
         return ActionMeta(self._run)
+
+    def vector_search(
+        self, table: str, index: str, /, *, vector: Any, limit: int = 10, filter: Any = None
+    ) -> Awaitable[list[dict[str, Any]]]:
+        """The documents nearest to `vector`, best first: `{"_id", "_score"}`, to be loaded by a query.
+
+        `filter` is `lambda q: q.eq("field", value)`, or several of these in `q.or_(...)`.
+        """
+        store = self._run.execution.services.store
+        return self._run.operation("vector_search", lambda: vector_search(store, table, index, vector, limit, filter))
 
     def run_query(self, fn: Any, /, *positional: Any, **args: Any) -> Awaitable[Any]:
         return self._run.call("query", Kind.QUERY, fn, positional, args)

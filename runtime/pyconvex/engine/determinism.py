@@ -37,7 +37,7 @@ def _now() -> float | None:
     execution = _transaction()
     if execution is None:
         return None
-    execution.time_read = True
+    execution.root.time_read = True
     return execution.started_ms / 1000
 
 

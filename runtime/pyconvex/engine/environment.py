@@ -7,21 +7,24 @@ own. https://docs.convex.dev/production/environment-variables
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from pyconvex.engine.execution import current
 from pyconvex.errors import DeveloperError, RequestRefused
-from pyconvex.store.catalog import BY_CREATION_TIME, ENVIRONMENT
+from pyconvex.store.catalog import BY_CREATION_TIME, EMPTY_CATALOG, ENVIRONMENT
+from pyconvex.store.persistence import StoreFailed
 from pyconvex.values.ids import DocumentId, decode_id
 
 if TYPE_CHECKING:
     from pyconvex.settings import Limits
+    from pyconvex.store.keys import Commit
     from pyconvex.store.store import Store
     from pyconvex.store.transaction import Transaction
 
@@ -31,6 +34,7 @@ TOTAL_BYTES_MAX: Final = 512 * 1024
 
 _NAME = re.compile(r"[a-zA-Z_]+[a-zA-Z0-9_]*", re.ASCII)
 _HIDDEN_PREFIXES: Final = ("PYCONVEX_", "CONVEX_SELF_HOSTED_")
+_TABLE: Final = EMPTY_CATALOG.system(ENVIRONMENT)
 _BUILT_IN: Final = frozenset({"CONVEX_CLOUD_URL", "CONVEX_SITE_URL"})
 
 
@@ -43,13 +47,19 @@ class Urls:
 
 
 class Environment:
-    """The variables of one deployment. `variables` is always what the last change left behind."""
+    """The variables of one deployment.
+
+    `variables` is always what the last change left behind; of changes made by other processes it hears soon after.
+    """
 
     def __init__(self, store: Store, limits: Limits, urls: Urls) -> None:
         self._store = store
         self._limits = limits
         self._urls = urls
         self._variables: Mapping[str, str] = {}
+        self._ts = 0
+        self._reading: set[asyncio.Task[None]] = set()
+        store.on_commit(self._hear)
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -59,7 +69,7 @@ class Environment:
     async def open(self) -> None:
         """Reads the variables from the store."""
         async with self._store.snapshot() as transaction:
-            self._variables = {name: value for name, (_, value) in (await _stored(transaction)).items()}
+            self._keep({name: value for name, (_, value) in (await _stored(transaction)).items()}, transaction.ts)
 
     async def set_many(self, changes: Mapping[str, str | None]) -> None:
         """Sets every name to its value, or removes it where the value is None; all of them or none.
@@ -83,7 +93,8 @@ class Environment:
             self._check_size(after)
             return dict(sorted(after.items()))
 
-        self._variables = (await self._store.mutate(change)).value
+        committed = await self._store.mutate(change)
+        self._keep(committed.value, committed.ts)
 
     def get(self, name: str) -> str | None:
         """What a function finds under `name`: a variable of the deployment, a built-in, or one of the process."""
@@ -106,6 +117,22 @@ class Environment:
             yield
         finally:
             _loading.reset(token)
+
+    def _keep(self, variables: Mapping[str, str], ts: int) -> None:
+        if ts >= self._ts:
+            self._variables, self._ts = variables, ts
+
+    def _hear(self, commit: Commit) -> None:
+        """Read the variables again after another process has changed them."""
+        if commit.documents or not (commit.everything or any(key.index in _TABLE.numbers for key in commit.written)):
+            return
+        task = asyncio.get_running_loop().create_task(self._read_again(), context=Context())
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+
+    async def _read_again(self) -> None:
+        with suppress(StoreFailed):  # the database went away: whatever is missed is told of when it is back
+            await self.open()
 
     def _check_size(self, variables: Mapping[str, str]) -> None:
         total = sum(len(name) + len(value.encode()) for name, value in variables.items())

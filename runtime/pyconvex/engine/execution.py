@@ -20,8 +20,10 @@ from pyconvex.functions.function import Kind, Visibility
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pyconvex.engine.access import AccessReport
     from pyconvex.engine.answers import Pending
     from pyconvex.engine.identity import Identity
+    from pyconvex.engine.pagination import Journal
     from pyconvex.engine.services import Services
     from pyconvex.loading.registry import Registry
     from pyconvex.store.transaction import Usage
@@ -48,6 +50,8 @@ class Call:
     request_id: str
     ip: str | None = None
     user_agent: str | None = None
+    job: str | None = None
+    """Id of the scheduled function that this is, or belongs to."""
 
 
 class Execution:
@@ -58,6 +62,7 @@ class Execution:
         "_lines",
         "_random",
         "_root",
+        "access",
         "after_commit",
         "call",
         "caller",
@@ -66,12 +71,16 @@ class Execution:
         "id",
         "identifier",
         "is_transaction",
+        "journal",
         "kind",
+        "observed",
+        "paginated",
         "parent_id",
         "pending",
         "raised",
         "registry",
         "result_bytes",
+        "retries",
         "services",
         "started",
         "started_ms",
@@ -105,6 +114,12 @@ class Execution:
         self.parent_id: str | None = None
         self.depth = 0
         self.visibility = Visibility.PUBLIC
+        self.observed = False
+        """Whether to keep account of each read and write."""
+        self.access: AccessReport | None = None
+        """That account, when it has ended."""
+        self.retries = 0
+        """How often it was run again."""
         self.restart()
 
     def restart(self) -> None:
@@ -124,6 +139,8 @@ class Execution:
         self.ended = False
         self.usage: Usage | None = None
         self.result_bytes: int | None = None
+        self.journal: Journal | None = None
+        self.paginated = False
         self.variables_read: set[str] = set()
         self.time_read = False
         self._random: Random | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from pyconvex.engine.guard import is_library
-from pyconvex.errors import DeveloperError, Place, PyconvexError
+from pyconvex.errors import DeveloperError, Place, PyconvexError, RequestRefused
 from pyconvex.values.value import ConvexError, Undefined, Value, undefined
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _headline(error: BaseException) -> str:
         message = str(error)
     except Exception:  # user code: a broken __str__ must not hide the error
         message = "(its message could not be read)"
-    if isinstance(error, DeveloperError) and error.bare:
+    if (isinstance(error, DeveloperError) and error.bare) or isinstance(error, RequestRefused):
         return message
     # Mistakes that Convex reports as plain errors keep that name; a subclass says more with its own.
     name = "Error" if type(error) is DeveloperError else type(error).__name__

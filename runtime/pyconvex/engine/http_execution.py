@@ -75,11 +75,12 @@ class HttpExecution:
             execution.identifier = request
 
     async def __aenter__(self) -> HttpExecution:
-        try:
-            await self._permits.acquire()
-        except RequestRefused as refused:
-            self.finish(status=refused.status, error=refused.message)
-            raise
+        if not self._permits.take():
+            try:
+                await self._permits.acquire()
+            except RequestRefused as refused:
+                self.finish(status=refused.status, error=refused.message)
+                raise
         self._tokens = current.set(self.execution), RUNNING_CTX.set(self.ctx)
         self._entered = self.execution.services.clock.monotonic()
         return self

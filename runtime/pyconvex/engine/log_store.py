@@ -22,6 +22,8 @@ BATCH_ENTRIES: Final = 200
 FILES_KEPT: Final = 8
 FILE_BYTES_MIN: Final = 4096
 CLOSE_SECONDS: Final = 5.0
+OVERLAP_SECONDS: Final = 1.0
+"""Entries of several processes that write to the same files may be so far out of order."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[LogEntry] = msgspec.json.Decoder(LogEntry)
@@ -75,13 +77,17 @@ class LogStore:
         """
         self.flush()
         found: list[LogEntry] = []
+        end = since / 1000 if limit > 0 else inf
         for entry in self._newest_first():
-            if len(found) >= limit or entry.timestamp * 1000 <= since:
+            if entry.timestamp < end - OVERLAP_SECONDS:
                 break
-            if accept is None or accept(entry):
+            if entry.timestamp * 1000 > since and (accept is None or accept(entry)):
                 found.append(entry)
+                if len(found) == limit:
+                    end = entry.timestamp
         found.reverse()
-        return found
+        found.sort(key=lambda entry: entry.timestamp)
+        return found[max(0, len(found) - limit) :]
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="pyconvex-log", daemon=True)

@@ -85,6 +85,18 @@ class UsageStats(Struct, rename="camel", frozen=True, gc=False):
 NO_USAGE: Final = UsageStats()
 
 
+class Conflicting(Struct, rename="camel", frozen=True, gc=False):
+    """What an attempt at a mutation came into conflict with; None where it is not known."""
+
+    table_name: str | None
+    document_id: str | None
+    write_source: str | None
+    """The path of the other mutation."""
+    component_path: None = None
+    retry_count: int = 0
+    """How often the mutation had been run again before."""
+
+
 class Success(Struct, frozen=True, gc=False):
     """The answer of an HTTP action: its status, as a string."""
 
@@ -130,7 +142,8 @@ class Completion(Struct, rename="camel", tag="Completion", tag_field="kind", gc=
     component_path: None = None
     environment: str = "isolate"
     cached_result: bool = False
-    occ_info: None = None
+    occ_info: Conflicting | None = None
+    """The conflict that ended a mutation's attempt."""
     will_retry: bool = False
     timestamp: float = 0.0
     # Our own, for the rows of `pyconvex dev` and the filters of `pyconvex logs`:
@@ -142,6 +155,8 @@ class Completion(Struct, rename="camel", tag="Completion", tag_field="kind", gc=
     """How to fix `error`, where pyconvex knows."""
     note: str | None = None
     """What is worth saying beside the row: `no route; nearest is POST /sendMessage (http.py:9)`."""
+    job: str | None = None
+    """Id of the scheduled function that this was, or was called by."""
 
     @property
     def kind(self) -> str:

@@ -63,7 +63,7 @@ def _request_metadata(execution: Execution) -> Answer[dict[str, Value]]:
             "ip": call.ip,
             "userAgent": call.user_agent,
             "requestId": call.request_id,
-            "scheduledFunctionId": None,
+            "scheduledFunctionId": call.job,
             "authToken": None,
         }
     )

@@ -39,7 +39,8 @@ def not_found(path: str, what: str) -> BareError:
 def find_function(registry: Registry, fn: object) -> Function:
     """The function that `ctx.run_*` was given: a reference, a path, or the registered function itself.
 
-    Raises `BareError` `FunctionNotFound`, `InvalidReference` for what names no function.
+    Raises `BareError` `FunctionNotFound`, `InvalidReference` for what names no function; `DeveloperError`
+    `HttpActionCalled`.
     """
     named = function_path(fn)
     if isinstance(named, str):
@@ -54,7 +55,14 @@ def find_function(registry: Registry, fn: object) -> Function:
             f"`{named.name}` is no function of the deployed version: no module of `convex/` has it under a name.",
             hint="Define it at the top level of a module, and import it from there.",
         )
-    return registry.functions[path]
+    function = registry.functions.get(path)
+    if function is None:
+        raise DeveloperError(
+            "HttpActionCalled",
+            f"`{named.name}` is an HTTP action: requests reach it through the router, functions do not call it.",
+            hint="Put what both need into an action or a plain function, and call that.",
+        )
+    return function
 
 
 def _problem(path: str) -> str | None:

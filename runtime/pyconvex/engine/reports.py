@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyconvex.engine.logs import NO_USAGE, Completion, Success, UsageStats
+from pyconvex.engine.logs import NO_USAGE, Completion, Conflicting, Level, Success, UsageStats
 
 if TYPE_CHECKING:
     from pyconvex.engine.execution import Execution
     from pyconvex.store.transaction import Usage
+
+_WARN_FROM = 0.8
+
+
+def warn_near_time(execution: Execution, took: float, limit: float) -> None:
+    """A line about a function that ended just before its time was over; both in seconds."""
+    if limit * _WARN_FROM < took <= limit:
+        execution.lines.add_system(
+            Level.WARN,
+            f"Function execution took a long time. (maximum duration: {limit:g}s, actual duration: {took:.3g}s)",
+            "warning:FunctionTimeout",
+        )
 
 
 def report(
@@ -19,8 +31,13 @@ def report(
     status: int | None = None,
     request: str | None = None,
     note: str | None = None,
+    will_retry: bool = False,
+    conflict: Conflicting | None = None,
 ) -> None:
-    """Publishes how `execution` ended: with `error`, or well. `status`, `request` and `note` are an HTTP action's."""
+    """Publishes how `execution` ended: with `error`, or well. `status`, `request` and `note` are an HTTP action's.
+
+    `will_retry` says that the failure is none yet, `conflict` whom a mutation came into conflict with.
+    """
     services = execution.services
     lines = execution.flush_lines()
     took = services.clock.monotonic() - execution.started
@@ -32,8 +49,8 @@ def report(
             execution.call.request_id,
             execution.id,
             execution.parent_id,
-            execution.caller.value,
-            execution.call.identity.identity_type,
+            str(execution.caller),
+            str(execution.call.identity.kind),
             execution.started_ms / 1000,
             took,
             took,
@@ -46,16 +63,14 @@ def report(
             request=request,
             hint=hint,
             note=note,
+            occ_info=conflict,
+            will_retry=will_retry,
+            job=execution.call.job,
         )
     )
 
 
 def _stats(usage: Usage) -> UsageStats:
-    return UsageStats(
-        database_read_bytes=usage.bytes_read,
-        database_write_bytes=usage.bytes_written,
-        database_io_read_bytes=usage.bytes_read,
-        database_io_write_bytes=usage.bytes_written,
-        database_read_documents=usage.documents_read,
-        database_write_documents=usage.documents_written,
-    )
+    read, written = usage.bytes_read, usage.bytes_written
+    # By position, too: bytes read and written, the same again for the disk, then documents.
+    return UsageStats(read, written, read, written, usage.documents_read, usage.documents_written)

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pyconvex.engine.access import access_of
 from pyconvex.engine.actions import ActionPermits, execute
 from pyconvex.engine.boundary import check_callable, shown_path
+from pyconvex.engine.cursors import Cursors
 from pyconvex.engine.execution import Call, Execution
 from pyconvex.engine.failures import Failure, describe
 from pyconvex.engine.http_execution import HttpExecution
+from pyconvex.engine.pagination import Journal
 from pyconvex.engine.paths import check_path, not_found
 from pyconvex.engine.reports import report
 from pyconvex.engine.services import Services
@@ -23,6 +26,7 @@ from pyconvex.functions.function import Function, Kind, RegisteredFunction, Visi
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
+    from pyconvex.engine.access import AccessReport
     from pyconvex.engine.environment import Environment, Urls
     from pyconvex.engine.logs import LogBook
     from pyconvex.engine.versions import Versions
@@ -45,6 +49,10 @@ class Outcome:
     """`[LOG] 'a' 42`, of the function and of the queries and mutations it called in its own transaction."""
     ts: int | None = None
     """Nanoseconds: the snapshot of a query, the commit of a mutation; None for an action."""
+    journal: str | None = None
+    """To be given to the next run of the same query; None where it read no page."""
+    access: AccessReport | None = None
+    """What it read and wrote, if that was asked for, and it came to run at all."""
 
 
 class Runner:
@@ -60,8 +68,9 @@ class Runner:
         clock: Clock,
         versions: Versions,
         urls: Urls,
+        secret: bytes,
     ) -> None:
-        self.services = Services(store, files, environment, logs, limits, clock, urls)
+        self.services = Services(store, files, environment, logs, limits, clock, urls, Cursors(secret))
         self.versions = versions
         self._permits = ActionPermits(limits.concurrent_actions)
 
@@ -74,6 +83,8 @@ class Runner:
         kind: Kind | None = None,
         internal: bool = False,
         text_for_missing: str = "public function",
+        journal: str | None = None,
+        observed: bool = False,
     ) -> Outcome:
         """Runs the function called `path` on the current version, and answers how it ended.
 
@@ -83,6 +94,9 @@ class Runner:
             kind: what the caller takes the function for; None when any will do.
             internal: whether the caller may run internal functions.
             text_for_missing: `"public function"` or `"function"`, for the message about one that is not there.
+            journal: what an earlier run of this query with these arguments left behind (`Outcome.journal`): a page
+                of it then covers the same interval again.
+            observed: whether to report what it reads and writes (`Outcome.access`), which takes some more time.
 
         Raises:
             RequestRefused: 400 for what is no path, 429 when too many actions run, 500 and 503 when it was not the
@@ -94,6 +108,9 @@ class Runner:
                 check_path(path)
             known = kind or (function.kind if function else Kind.QUERY)
             execution = Execution(self.services, registry, call, known, shown_path(function.path if function else path))
+            execution.observed = observed
+            if journal is not None:
+                execution.journal = Journal(journal)
             try:
                 if function is None or not check_callable(function, kind, internal):
                     raise not_found(path, text_for_missing)
@@ -108,7 +125,13 @@ class Runner:
                 if not isinstance(error, DeveloperError) and error is not execution.raised:
                     raise
                 return _failed(execution, error)
-            return Outcome(value, log_lines=execution.log_texts, ts=ts)
+            return Outcome(
+                value,
+                log_lines=execution.log_texts,
+                ts=ts,
+                journal=_journal(execution, failed=False),
+                access=access_of(execution, value) if observed else None,
+            )
 
     async def inline(self, kind: Kind, fn: Callable[[Any], Any], call: Call) -> Value:
         """Runs `fn(ctx)` as a function of that kind on the current version, for tests.
@@ -165,4 +188,15 @@ class Runner:
 
 
 def _failed(execution: Execution, error: Exception) -> Outcome:
-    return Outcome(failure=describe(error, execution.registry), error=error, log_lines=execution.log_texts)
+    return Outcome(
+        failure=describe(error, execution.registry),
+        error=error,
+        log_lines=execution.log_texts,
+        journal=_journal(execution, failed=True),
+        access=access_of(execution) if execution.observed else None,
+    )
+
+
+def _journal(execution: Execution, *, failed: bool) -> str | None:
+    journal = execution.journal
+    return None if journal is None or execution.kind is not Kind.QUERY else journal.after(failed=failed)

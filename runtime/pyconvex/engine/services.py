@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
+    from pyconvex.engine.cursors import Cursors
     from pyconvex.engine.environment import Environment, Urls
     from pyconvex.engine.logs import LogBook
     from pyconvex.files.storage import FileStorage
@@ -23,3 +24,4 @@ class Services:
     limits: Limits
     clock: Clock
     urls: Urls
+    cursors: Cursors

@@ -191,23 +191,25 @@ class _Trusted:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         thread = here
-        thread.shield -= 1
-        if thread.shield or thread.limit is None:
+        thread.shield = shield = thread.shield - 1
+        limit = thread.limit
+        if shield or limit is None:
             return
         if thread.watch is not None:
             thread.watch.arm()
-        thread.limit.check()
+        if limit.expired:
+            raise TimeLimitExceeded
 
 
-_TRUSTED = _Trusted()
+TRUSTED = _Trusted()
+"""`with TRUSTED:` around engine code that a handler has called; nests. Never across an `await`.
+
+When the time runs out meanwhile, TimeLimitExceeded is raised on leaving.
+"""
 
 
 def trusted() -> _Trusted:
-    """`with trusted():` around engine code that a handler has called; nests. Never across an `await`.
-
-    When the time runs out meanwhile, TimeLimitExceeded is raised on leaving.
-    """
-    return _TRUSTED
+    return TRUSTED
 
 
 class _Alarm:

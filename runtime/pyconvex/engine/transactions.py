@@ -10,38 +10,75 @@ import sys
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from pyconvex.engine.access import observe
 from pyconvex.engine.answers import Answer, Pending, TurnTaking
 from pyconvex.engine.boundary import accept_arguments, accept_result, check_kind, refuse_positional, shown_path
+from pyconvex.engine.conflicts import given_up, sent_back
 from pyconvex.engine.context import MutationCtx, QueryCtx
 from pyconvex.engine.execution import Execution, current
 from pyconvex.engine.failures import user_file
-from pyconvex.engine.function_loop import FunctionLoop, trusted
+from pyconvex.engine.function_loop import FunctionLoop
 from pyconvex.engine.logs import Level
 from pyconvex.engine.paths import find_function
+from pyconvex.engine.reports import report, warn_near_time
+from pyconvex.engine.time_limit import TRUSTED
 from pyconvex.errors import DeveloperError
 from pyconvex.functions.function import Function, Kind
+from pyconvex.store.observed import ObservedTransaction
+from pyconvex.store.persistence import Conflict, StoreFailed
+from pyconvex.store.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator, Sequence
+    from collections.abc import Callable, Coroutine, Generator, Sequence
 
-    from pyconvex.store.transaction import Transaction
     from pyconvex.values.value import Value
 
 T = TypeVar("T")
 
+SNAPSHOTS_LOST_MAX = 3
+"""How often a query runs whose connection to the database breaks each time."""
 
-async def run_query(execution: Execution, function: Function, arguments: dict[str, Value]) -> tuple[Value, int]:
-    """Runs a query on a snapshot of its own; answers its result and the snapshot's timestamp (ns)."""
+
+class Around(Protocol):
+    """What is done in a mutation's transaction besides its function: all of it is kept, or nothing."""
+
+    async def begin(self, transaction: Transaction) -> None: ...
+    async def end(self, transaction: Transaction) -> None: ...
+
+
+async def run_query(
+    execution: Execution, function: Function, arguments: dict[str, Value], given: object
+) -> tuple[Value, int]:
+    """Runs a query on a snapshot of its own; answers its result and the snapshot's timestamp (ns).
+
+    When its connection to the database breaks, it runs again, with arguments made anew from what was `given`.
+    """
     services = execution.services
-    async with services.store.snapshot() as transaction:
-        value = await _drive(execution, function, transaction, arguments, services.limits.query_seconds)
-        return value, transaction.ts
+    kind = ObservedTransaction if execution.observed else Transaction
+    for _ in range(SNAPSHOTS_LOST_MAX):
+        async with services.store.snapshot(kind) as transaction:
+            try:
+                value = await _drive(execution, function, transaction, arguments, services.limits.query_seconds)
+            except Exception:
+                if not transaction.lost:
+                    raise
+            else:
+                if not transaction.lost:
+                    return value, transaction.ts
+        execution.restart()
+        arguments = accept_arguments(execution, function, given, services.store.table_name)
+    raise StoreFailed("DatabaseUnreachable", "the connection to the database was lost again and again")
 
 
 async def run_mutation(
-    execution: Execution, function: Function, arguments: dict[str, Value], given: object
+    execution: Execution,
+    function: Function,
+    arguments: dict[str, Value],
+    given: object,
+    *,
+    around: Around | None = None,
 ) -> tuple[Value, int]:
     """Runs a mutation until it is committed; answers its result and the commit's timestamp (ns).
 
@@ -55,14 +92,31 @@ async def run_mutation(
         nonlocal fresh
         mine, fresh = fresh, None
         if mine is None:
-            execution.restart()
+            _begin_again(execution, transaction)
             mine = accept_arguments(execution, function, given, transaction.table_name)
-        return await _drive(execution, function, transaction, mine, services.limits.mutation_seconds)
+        if around is None:
+            return await _drive(execution, function, transaction, mine, services.limits.mutation_seconds)
+        await around.begin(transaction)
+        value = await _drive(execution, function, transaction, mine, services.limits.mutation_seconds)
+        await around.end(transaction)
+        return value
 
-    committed = await services.store.mutate(attempt)
+    kind = ObservedTransaction if execution.observed else Transaction
+    try:
+        committed = await services.store.mutate(attempt, label=execution.identifier, kind=kind)
+    except Conflict as conflict:
+        raise given_up(conflict, execution) from conflict
     for then in execution.after_commit:
         await then()
     return committed.value, committed.ts
+
+
+def _begin_again(execution: Execution, transaction: Transaction) -> None:
+    if (conflict := transaction.conflict) is not None:
+        error, met = sent_back(conflict, execution)
+        report(execution, error=error, will_retry=True, conflict=met)
+    execution.retries += 1
+    execution.restart()
 
 
 async def _drive(
@@ -73,12 +127,16 @@ async def _drive(
     transaction.pause = loop.turn
     execution.usage = transaction.usage
     try:
-        return await loop.run(run.invoke(arguments), context=_context_of(execution))
+        value = await loop.run(run.invoke(arguments), context=_context_of(execution))
+        warn_near_time(execution, loop.limit.used_seconds, seconds)
+        return value
     except Exception as error:
         execution.raised = error
         raise
     finally:
         execution.ended = True
+        if isinstance(transaction, ObservedTransaction):
+            execution.access = observe(execution, transaction, loop.limit.used_seconds, seconds)
 
 
 def _context_of(execution: Execution) -> Context:
@@ -117,26 +175,36 @@ class Run:
         """Does `work` now. `name` is what the user called, and the user is two frames up."""
         self._check_alive(work)
         try:
-            with trusted():
+            with TRUSTED:
                 waiting = work.send(None)
         except StopIteration as stop:
             turn = self.loop.turn()
             return Answer(stop.value) if turn is None else TurnTaking(stop.value, turn)
         except Exception as error:
             return self._pend(Pending(name, _caller(), error=error))
-        return self._pend(Pending(name, _caller(), future=self._rest(work, waiting, write=False)))
+        return self._pend(Pending(name, _caller(), future=self._rest(work, waiting, write=False), reads=True))
 
     def write(self, name: str, work: Coroutine[Any, Any, T]) -> Answer[T]:
         """As `read`, for what must not be forgotten."""
         self._check_alive(work)
         try:
-            with trusted():
+            with TRUSTED:
                 waiting = work.send(None)
         except StopIteration as stop:
             return self._pend(Pending(name, _caller(), stop.value, turn=self.loop.turn()))
         except Exception as error:
             return self._pend(Pending(name, _caller(), error=error))
         return self._pend(Pending(name, _caller(), future=self._rest(work, waiting, write=True)))
+
+    def act(self, name: str, work: Callable[[Transaction, str, object], T], table: str, value: object) -> Answer[T]:
+        """As `write`, for what never has to wait."""
+        self._check_alive()
+        try:
+            with TRUSTED:
+                done = work(self.transaction, table, value)
+        except Exception as error:
+            return self._pend(Pending(name, _caller(), error=error))
+        return self._pend(Pending(name, _caller(), done, turn=self.loop.turn()))
 
     def call(
         self, name: str, kind: Kind, fn: object, positional: Sequence[Any], arguments: dict[str, Any]
@@ -195,7 +263,7 @@ class Run:
         try:
             while True:
                 await self._settled(waiting, write)
-                with trusted():
+                with TRUSTED:
                     waiting = work.send(None)
         except StopIteration as stop:
             return stop.value
@@ -216,13 +284,13 @@ class Run:
         """Ends what was begun and never awaited, as Convex does: it happens, and its error is the function's."""
         for pending in self.execution.pending:
             if not pending.awaited:
-                if not pending.failed:
+                if not pending.failed and not pending.reads:
                     self._warn_unawaited(pending)
                 await pending
 
     def _warn_near_limits(self) -> None:
-        for line in (*self.transaction.usage.warnings(), *self.transaction.warnings):
-            self.execution.lines.add_system(Level.WARN, line, "warning:NearLimit")
+        for near in (*self.transaction.usage.warnings(), *self.transaction.warnings):
+            self.execution.lines.add_system(Level.WARN, near.text, f"warning:{near.code}")
 
     def _warn_unawaited(self, pending: Pending[Any]) -> None:
         shown = user_file(pending.file, str(self.execution.registry.root)) or "a library"

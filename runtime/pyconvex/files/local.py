@@ -21,6 +21,8 @@ T = TypeVar("T")
 CHUNK_BYTES: Final = 256 * 1024
 _KEY = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _INCOMING = "incoming"
+ABANDONED_SECONDS: Final = 3600.0
+"""A file that has not grown for so long is not being received any more, whoever did that."""
 
 
 class FileNotStored(PyconvexError):
@@ -38,18 +40,22 @@ class LocalFiles:
     A file comes into being with one rename after all its bytes are on the disk: a crash leaves it whole or not there.
     The caller never chooses a name, and what is not such a name is no file, so no key leads out of the folder.
 
+    Args:
+        shared: other processes store files there too.
+
     Raises:
         StartFailed: the folder cannot be made or written.
     """
 
-    def __init__(self, folder: Path, *, clock: Clock | None = None) -> None:
+    def __init__(self, folder: Path, *, clock: Clock | None = None, shared: bool = False) -> None:
         self._folder = folder
         self._incoming = folder / _INCOMING
         self._clock = clock or SystemClock()
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
-            for abandoned in self._incoming.iterdir():
-                abandoned.unlink()
+            for file in self._incoming.iterdir():
+                if not shared or _changed_before(file, self._clock.now_ms() / 1000 - ABANDONED_SECONDS):
+                    file.unlink(missing_ok=True)
         except OSError as error:
             message = f"cannot store files in {folder}: {error.strerror}"
             raise StartFailed("FileStorageUnusable", message) from error
@@ -164,6 +170,13 @@ async def _whole(step: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
+
+
+def _changed_before(file: Path, seconds: float) -> bool:
+    try:
+        return file.stat().st_mtime < seconds
+    except FileNotFoundError:
+        return False
 
 
 def _sync(file: BinaryIO) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ForwardRef, Literal, NotRequired, Required, Union, get_args, get_origin, is_typeddict
 
-from pyconvex.values import Int64, Value, v
+from pyconvex.values import Int64, Undefined, Value, v
 from pyconvex.values.validators import Id, Number, Validator, optional
 
 ALLOWED = (
@@ -69,6 +69,8 @@ class _Reader:
     def __init__(self, names: Namespace) -> None:
         self._names = names
         self._open: list[object] = []
+        self._bound: Mapping[object, Validator] = {}
+        """What the type variables of the generic TypedDict that is being read stand for."""
 
     def read(self, annotation: object) -> Validator:
         if annotation is Value:
@@ -85,11 +87,13 @@ class _Reader:
             return Id(table)
         if is_typeddict(annotation):
             return self._typed_dict(typing.cast("type", annotation))
+        if isinstance(annotation, typing.TypeVar):
+            return self._bound[annotation] if annotation in self._bound else v.any()
         return self._generic(annotation)
 
     def _generic(self, annotation: object) -> Validator:
         origin, parts = get_origin(annotation), get_args(annotation)
-        if origin in (Union, types.UnionType):
+        if origin in _UNIONS:
             return v.any() if all(part in parts for part in get_args(Value)) else self._union(parts)
         if origin is Literal:
             return _union_of([self._literal(value) for value in parts])
@@ -99,6 +103,8 @@ class _Reader:
             return self._record(annotation, *parts)
         if origin is typing.Annotated:
             return self.read(parts[0])
+        if is_typeddict(origin):
+            return self._generic_typed_dict(typing.cast("type", origin), parts)
         for attribute in ("__value__", "__supertype__"):  # `type Name = ...` and NewType
             meaning = getattr(annotation, attribute, None)
             if meaning is not None:
@@ -142,12 +148,22 @@ class _Reader:
         except ValueError as error:
             raise Unreadable(f"`{shape.__name__}`: {error}") from None
 
+    def _generic_typed_dict(self, shape: type, parts: tuple[object, ...]) -> Validator:
+        outer, parameters = self._bound, getattr(shape, "__parameters__", ())
+        self._bound = dict(zip(parameters, map(self.read, parts), strict=True))
+        try:
+            return self._typed_dict(shape)
+        finally:
+            self._bound = outer
+
     def _field(self, shape: type, name: str, hint: object) -> Validator:
         is_optional = name in getattr(shape, "__optional_keys__", ())
         while (origin := get_origin(hint)) in _FIELD_MARKS:
             if origin in (Required, NotRequired):
                 is_optional = origin is NotRequired
             hint = get_args(hint)[0]
+        if get_origin(hint) in _UNIONS and Undefined in get_args(hint):  # as in `Fields.users` and `Patch.users`
+            hint, is_optional = _without_undefined(hint), True
         try:
             field = self.read(hint)
         except Unreadable as error:
@@ -161,7 +177,12 @@ def _compiled(text: str) -> types.CodeType:
     return compile(text.strip(), "<annotation>", "eval")
 
 
+_UNIONS = (Union, types.UnionType)
 _FIELD_MARKS: frozenset[object] = frozenset({Required, NotRequired, getattr(typing, "ReadOnly", Required)})
+
+
+def _without_undefined(union: object) -> object:
+    return Union[tuple(part for part in get_args(union) if part is not Undefined)]  # noqa: UP007 - made at run time
 
 
 def _union_of(members: list[Validator]) -> Validator:

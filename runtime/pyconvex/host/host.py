@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,21 +20,28 @@ from pyconvex.engine.environment import Environment, Urls
 from pyconvex.engine.log_store import LogStore
 from pyconvex.engine.logs import LogBook
 from pyconvex.engine.runner import Runner
+from pyconvex.engine.scheduler import Scheduler
+from pyconvex.engine.secret import deployment_secret
 from pyconvex.engine.time_limit import TimeLimitExceeded, progress
 from pyconvex.engine.versions import Versions
-from pyconvex.errors import LoadFailed, Problem, Remedy, StartFailed
+from pyconvex.errors import LoadFailed, Place, Problem, StartFailed, UnfitDocument
 from pyconvex.files.local import LocalFiles
-from pyconvex.http.app import App
+from pyconvex.http.app import DRAIN_SECONDS, App
 from pyconvex.http.deployment import Deployment
 from pyconvex.loading.changes import Changes, changes_between
 from pyconvex.loading.loader import Loaded, Loader
 from pyconvex.loading.registry import Registry, empty_registry
 from pyconvex.loading.source import LIMIT_NAME
+from pyconvex.schema import Schema
 from pyconvex.settings import Limits, Settings
+from pyconvex.store.activation import Also
+from pyconvex.store.deployments import Deployments
 from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.store import SchemaChange, SchemaViolation, Store
+from pyconvex.store.store import SchemaChange, SchemaRefused, Store
 
-from .admin_key import admin_key, instance_name, new_admin_key
+from .admin_key import admin_key, instance_name, new_admin_key, shared_admin_key
+from .code import code_digest
+from .database import SQLITE, is_shared, persistence_for
 from .lock import Running, announced, deployment_lock
 from .loop import in_daemon_thread
 from .ports import Sockets, bind_sockets
@@ -50,14 +57,22 @@ class HostOptions:
     """What a deployment is made of.
 
     `project` is the folder that holds everything; `functions` and `data` may be relative to it. With `memory` nothing
-    is kept on disk and no lock is taken. `redact` keeps error texts and log lines from clients.
+    is kept on disk and no lock is taken, whatever `database` says (as the setting of that name). `redact` keeps error
+    texts and log lines from clients. Without `announced`, `.pyconvex/server.json` does not say that it is served.
+    What is in progress when serving ends has `patience_seconds` to end by itself. `cloud_url` and `site_url` are what
+    functions take for the deployment's addresses, when clients do not reach it where it listens.
     """
 
     project: Path
     functions: Path = Path("convex")
     data: Path = Path(".pyconvex")
+    database: str = field(default=SQLITE, repr=False)
     memory: bool = False
     redact: bool = False
+    announced: bool = True
+    patience_seconds: float = DRAIN_SECONDS
+    cloud_url: str | None = None
+    site_url: str | None = None
     limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=SystemClock)
 
@@ -69,10 +84,19 @@ class HostOptions:
     def data_folder(self) -> Path:
         return self.project / self.data
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may be part of the same deployment."""
+        return not self.memory and is_shared(self.database)
+
     @classmethod
     def from_settings(cls, project: Path, settings: Settings) -> "HostOptions":
         return cls(
-            project=project, functions=Path(settings.functions), data=Path(settings.data), limits=settings.limits
+            project=project,
+            functions=Path(settings.functions),
+            data=Path(settings.data),
+            database=settings.database,
+            limits=settings.limits,
         )
 
 
@@ -105,6 +129,10 @@ class Host:
         self.store = deployment.store
         self.urls = deployment.urls
         self.admin_key = deployment.admin_key
+        self.deployments = Deployments(deployment.store, self._deployed) if options.shared else None
+        """Where other processes use the same database: whose code is the newest."""
+        self.scheduler = Scheduler(deployment.runner, eligible=self._runs_jobs)
+        """Runs jobs while the deployment is served, from the first version of the functions on."""
         self._loader = Loader(
             options.functions_folder,
             root=options.project,
@@ -163,13 +191,20 @@ class Host:
         from .server import serve  # Hypercorn costs 140 ms, which commands that only look need not pay
 
         self._use(sockets)
-        running = Running(os.getpid(), self.urls.cloud, self.urls.site, __version__)
-        announcement = nullcontext() if self.options.memory else announced(self.options.data_folder, running)
-        with announcement:
-            await serve(self.app, sockets, shutdown=shutdown, close=self.app.close)
+        self.scheduler.start()
+        running = Running(os.getpid(), sockets.api_url, sockets.site_url, __version__)
+        silent = self.options.memory or not self.options.announced
+        with nullcontext() if silent else announced(self.options.data_folder, running):
+            await serve(self.app, sockets, shutdown=shutdown, close=self._close, shared=not self.options.announced)
+
+    async def _close(self) -> None:
+        """Let requests and jobs end, and take no more."""
+        patience = self.options.patience_seconds
+        await asyncio.gather(self.app.close(patience), self.scheduler.close(patience))
 
     def _use(self, sockets: Sockets) -> None:
-        self.urls.cloud, self.urls.site = sockets.api_url, sockets.site_url
+        self.urls.cloud = self.options.cloud_url or sockets.api_url
+        self.urls.site = self.options.site_url or sockets.site_url
         self.app.site_port = sockets.site_port
 
     async def _reload_after(self, previous: asyncio.Task[Reloaded] | None) -> Reloaded:
@@ -179,9 +214,15 @@ class Host:
         began = time.perf_counter()
         with self.environment.visible():
             loaded = await in_daemon_thread(self._loader.load)
-        schema = await self._activate(loaded)
+        deployments, code = self.deployments, ""
+        if deployments is not None:
+            code = await in_daemon_thread(lambda: code_digest(loaded, self.options.project))
+        schema = await self._activate(loaded, None if deployments is None else deployments.push(code))
         changes = changes_between(self.registry, loaded.registry)
         self.versions.swap(loaded.registry, loaded.retire)
+        if deployments is not None:
+            await deployments.serve(code)
+        self.scheduler.wake()
         self._collect_later()
         return Reloaded(
             registry=loaded.registry,
@@ -193,16 +234,30 @@ class Host:
             took_ms=(time.perf_counter() - began) * 1000,
         )
 
-    async def _activate(self, loaded: Loaded) -> SchemaChange:
+    async def _activate(self, loaded: Loaded, also: Also | None) -> SchemaChange:
         try:
-            return await self.store.activate(loaded.registry.schema)
-        except SchemaViolation as error:
+            return await self.store.activate(loaded.registry.schema, also)
+        except SchemaRefused as error:
             loaded.retire()
-            problem = Problem(error.code, error.message, hint=error.hint, remedy=Remedy.CHANGE_DATA)
-            raise LoadFailed([problem]) from error
+            place, documents = self._declared_at(loaded.registry.schema, error.violations), error.violations
+            problem = Problem(
+                error.code, error.message, place, hint=error.hint, remedy=error.remedy, documents=documents
+            )
+            raise LoadFailed([problem], loaded.generated) from error
         except BaseException:
             loaded.retire()
             raise
+
+    def _declared_at(self, schema: Schema, documents: Sequence[UnfitDocument]) -> Place | None:
+        """Where the first of the tables of these documents is declared."""
+        places = [schema.tables[each.table].place for each in documents if each.table in schema.tables]
+        return places[0].relative_to(self.options.project.absolute()) if places else None
+
+    def _runs_jobs(self) -> bool:
+        return self.deployments is None or self.deployments.is_newest
+
+    def _deployed(self) -> None:
+        self.scheduler.wake()
 
     def _collect_later(self) -> None:
         if self._collection is not None:
@@ -223,7 +278,9 @@ class Host:
             reload.cancel()
         if reloads:
             await asyncio.wait(reloads)
-        await self.app.close()
+        if self.deployments is not None:
+            await self.deployments.close()
+        await asyncio.gather(self.app.close(), self.scheduler.close())
 
 
 async def _build(options: HostOptions, closing: AsyncExitStack) -> Deployment:
@@ -232,7 +289,7 @@ async def _build(options: HostOptions, closing: AsyncExitStack) -> Deployment:
         if options.memory:
             folder = Path(closing.enter_context(TemporaryDirectory(prefix="pyconvex-")))
         else:
-            closing.enter_context(deployment_lock(folder))
+            closing.enter_context(deployment_lock(folder, shared=options.shared))
         return await _parts(options, folder, closing)
     except OSError as error:
         raise StartFailed("DiskUnusable", f"cannot keep data in {folder}: {error.strerror or error}") from error
@@ -240,8 +297,12 @@ async def _build(options: HostOptions, closing: AsyncExitStack) -> Deployment:
 
 async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) -> Deployment:
     limits, clock = options.limits, options.clock
-    path = None if options.memory else folder / "data.sqlite3"
-    store = Store(SqlitePersistence(path, clock=clock, expired=progress), limits, clock)
+    persistence = (
+        SqlitePersistence(None, clock=clock, expired=progress)
+        if options.memory
+        else persistence_for(options.database, project=options.project, folder=folder, clock=clock)
+    )
+    store = Store(persistence, limits, clock)
     await store.open()
     closing.push_async_callback(store.close)
     logs = LogBook(clock, None if options.memory else LogStore(folder / "logs", limits.log_history_bytes))
@@ -249,14 +310,15 @@ async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) ->
     urls = Urls()
     environment = Environment(store, limits, urls)
     await environment.open()
-    files = LocalFiles(folder / "files")
+    secret, shared_name = await deployment_secret(store, clock, instance_name(options.project))
+    files = LocalFiles(folder / "files", clock=clock, shared=options.shared)
     versions = Versions(empty_registry(options.project, options.functions_folder))
-    name = instance_name(options.project)
+    name = shared_name if options.shared else instance_name(options.project)
     return Deployment(
         name=name,
         version=__version__,
         project=options.project.name,
-        runner=Runner(store, files, environment, logs, limits, clock, versions, urls),
+        runner=Runner(store, files, environment, logs, limits, clock, versions, urls, secret),
         versions=versions,
         store=store,
         files=files,
@@ -265,6 +327,12 @@ async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) ->
         limits=limits,
         clock=clock,
         urls=urls,
-        admin_key=new_admin_key(name, clock) if options.memory else admin_key(folder / "admin_key", name, clock),
+        admin_key=_admin_key(options, folder / "admin_key", name, secret),
         redact=options.redact,
     )
+
+
+def _admin_key(options: HostOptions, file: Path, name: str, secret: bytes) -> str:
+    if options.memory:
+        return new_admin_key(name, options.clock)
+    return shared_admin_key(file, name, secret) if options.shared else admin_key(file, name, options.clock)

@@ -1,4 +1,7 @@
-"""One process per local deployment: the lock, and the file that tells others where the running one answers."""
+"""Who uses a data folder: the lock, and the file that tells others where the deployment in it answers.
+
+One process at a time keeps its documents there. Those whose documents are in a database elsewhere share the folder.
+"""
 
 import json
 import os
@@ -41,23 +44,27 @@ def announced(data: Path, running: Running) -> Generator[None, None, None]:
     try:
         yield
     finally:
-        with suppress(OSError):
-            file.unlink()
+        with suppress(OSError, ValueError, TypeError):
+            if Running(**json.loads(file.read_bytes())).pid == running.pid:  # else it is another's by now
+                file.unlink()
 
 
 @contextmanager
-def deployment_lock(data: Path) -> Generator[None, None, None]:
-    """Own the deployment in `data`; the lock goes with the process, however that ends.
+def deployment_lock(data: Path, *, shared: bool = False) -> Generator[None, None, None]:
+    """Own the deployment in `data`, or use it with others that do so too if it is `shared`.
+
+    The lock goes with the process, however that ends.
 
     Raises `StartFailed` (`DeploymentInUse`) naming the process that owns it, and the address it answers on.
     """
     data.mkdir(parents=True, exist_ok=True)
     with (data / "lock").open("a+b") as file:
-        if not _try_lock(file):
+        if not _try_lock(file, shared=shared):
             raise _in_use(data, file)
-        file.truncate(0)
-        file.write(b"%d\n" % os.getpid())
-        file.flush()
+        if not shared:
+            file.truncate(0)
+            file.write(b"%d\n" % os.getpid())
+            file.flush()
         try:
             yield
         finally:
@@ -70,7 +77,9 @@ if sys.platform == "win32":
     # far behind the text, so that others can still read whose lock it is
     _LOCKED_BYTE = 1 << 20
 
-    def _try_lock(file: IO[bytes]) -> bool:
+    def _try_lock(file: IO[bytes], *, shared: bool) -> bool:
+        if shared:
+            return True  # there is no such lock there
         file.seek(_LOCKED_BYTE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -80,14 +89,15 @@ if sys.platform == "win32":
 
     def _unlock(file: IO[bytes]) -> None:
         file.seek(_LOCKED_BYTE)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+        with suppress(OSError):  # a shared one is not locked
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _try_lock(file: IO[bytes]) -> bool:
+    def _try_lock(file: IO[bytes], *, shared: bool) -> bool:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
             return False
         return True

@@ -18,6 +18,8 @@ from .client_api import ClientApi
 from .cors import allow_origin, answer_preflight
 from .deployment import Deployment
 from .errors import error_body
+from .health import PATH as HEALTH
+from .health import Health, Phase
 from .media import JSON, TEXT
 from .storage_api import StorageApi
 
@@ -36,11 +38,12 @@ class App:
     def __init__(self, deployment: Deployment) -> None:
         self.site_port: int | None = None
         """Requests to this port are for HTTP actions; set when ports are known."""
+        self._health = Health(deployment)
         self._actions = HttpActions(deployment)
-        self._endpoints, self._prefixes = _endpoints(deployment)
+        self._endpoints, self._prefixes = _endpoints(deployment, self._health)
         self._tasks: set[asyncio.Task[object]] = set()
         self._loop = asyncio.get_running_loop()  # to ask each time costs a system call
-        self._closing = False
+        self._turns_away = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Scopes other than HTTP and lifespan are turned away."""
@@ -58,11 +61,26 @@ class App:
         """Whether requests are in progress."""
         return bool(self._tasks)
 
-    async def close(self) -> None:
-        """End the requests in progress: they have `DRAIN_SECONDS` to end by themselves, then they are cancelled."""
-        self._closing = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+    @property
+    def phase(self) -> Phase:
+        """What `/health` says; while it is STARTING, nothing else is answered."""
+        return self._health.phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._health.phase = phase
+        self._turns_away = phase in (Phase.STARTING, Phase.CLOSED)
+
+    async def close(self, patience: float = DRAIN_SECONDS) -> None:
+        """End the requests in progress: they have so many seconds to end by themselves, then they are cancelled.
+
+        Those that were on their way meanwhile are served as well.
+        """
+        until = self._loop.time() + patience
+        self.phase = Phase.STOPPING
+        while self._tasks and (left := until - self._loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
+        self.phase = Phase.CLOSED
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -87,11 +105,19 @@ class App:
             exchange.body.abandon()
 
     def _dispatch(self, exchange: Exchange) -> Awaitable[None]:
-        if self._closing:
-            return exchange.respond(503, [(b"connection", b"close")])
+        if self._turns_away and exchange.path != HEALTH:
+            body = error_body("ServiceUnavailable", f"This deployment is {self._health.phase}")
+            return exchange.respond(503, [*JSON, (b"connection", b"close"), (b"retry-after", b"1")], body)
         if exchange.port == self.site_port:
-            return self._actions.serve(exchange)
+            return self._serve_health(exchange) if exchange.path == HEALTH else self._actions.serve(exchange)
         return self._dispatch_api(exchange)
+
+    async def _serve_health(self, exchange: Exchange) -> None:
+        """On the site address a user's route of that name comes first."""
+        if exchange.method not in ("GET", "HEAD"):
+            await self._actions.serve(exchange)
+        elif self._turns_away or not await self._actions.try_serve(exchange):
+            await self._health.answer(exchange)
 
     async def _dispatch_api(self, exchange: Exchange) -> None:
         path, method = exchange.path, exchange.method
@@ -124,7 +150,7 @@ class App:
         return None
 
 
-def _endpoints(deployment: Deployment) -> tuple[Mapping[str, Methods], list[tuple[str, Methods]]]:
+def _endpoints(deployment: Deployment, health: Health) -> tuple[Mapping[str, Methods], list[tuple[str, Methods]]]:
     """Every path the API claims, and every prefix of paths; each with a preflight."""
     client, admin, storage = ClientApi(deployment), AdminApi(deployment), StorageApi(deployment)
     exact: dict[str, dict[str, Endpoint]] = {
@@ -132,6 +158,7 @@ def _endpoints(deployment: Deployment) -> tuple[Mapping[str, Methods], list[tupl
         "/version": _get(_text(deployment.version)),
         "/instance_version": _get(_text(deployment.version)),
         "/instance_name": _get(_text(deployment.name)),
+        HEALTH: _get(health.answer),
         "/api/query": {**_get(client.query), "POST": client.query},
         "/api/mutation": {"POST": client.mutation},
         "/api/action": {"POST": client.action},
@@ -142,6 +169,7 @@ def _endpoints(deployment: Deployment) -> tuple[Mapping[str, Methods], list[tupl
         "/api/app_metrics/stream_function_logs": _get(admin.stream_function_logs),
         "/api/pyconvex/deployment": _get(admin.deployment),
         "/api/pyconvex/logs": _get(admin.logs),
+        "/api/pyconvex/report": {"POST": client.report},
     }
     prefixed: dict[str, dict[str, Endpoint]] = {
         "/api/run/": {"POST": client.run},

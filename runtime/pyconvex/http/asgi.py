@@ -243,23 +243,29 @@ class Exchange:
 
     async def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b"") -> None:
         """Send a whole response. A content-length is added; a HEAD request and 204, 205, 304 get no body."""
-        head = list(headers)
+        head = [*headers, *self.extra_headers]
         if status not in (204, 304):
             head.append((b"content-length", b"%d" % (0 if status == 205 else len(body))))
-        await self.start(status, head)
-        await self.finish(b"" if self.bodiless else body)
+        self._begin(status)
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+        last = b"" if self.bodiless else body
+        if self.body.complete:
+            await self._send({"type": "http.response.body", "body": last, "more_body": False})
+        else:
+            await self.finish(last)
 
     async def start(self, status: int, headers: RawHeaders) -> None:
         """Send the head of a response whose body follows through `write` and `finish`."""
+        self._begin(status)
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self.extra_headers]})
+
+    def _begin(self, status: int) -> None:
         # to look costs 5 µs, and a client that is gone this early would have had no use for an answer anyway
         if monotonic() - self._began > PATIENCE_SECONDS:
             self.body.look()
         self.left_before_answer = self.body.disconnected
         self.started = True
         self.status = status
-        if self.extra_headers:
-            headers = headers + self.extra_headers
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, chunk: bytes) -> None:
         """Send a part of the body; waits while the client reads more slowly than it is produced."""

@@ -80,6 +80,17 @@ class ClientApi:
         """POST `/api/function`: any kind of function, internal ones with the admin key."""
         await self._answer(exchange, await self._read(exchange), None)
 
+    async def report(self, exchange: Exchange) -> None:
+        """POST `/api/pyconvex/report`: as `/api/function` for an admin, and what the function read and wrote."""
+        call = self.caller(exchange)
+        if not call.identity.is_admin:
+            raise RequestRefused(403, "BadDeployKey", "This endpoint needs the admin key of the deployment")
+        asked = await self._read(exchange)
+        outcome = await self._call(asked, call, None, observed=True)
+        report = None if outcome.access is None else outcome.access.to_json()
+        answer = self._encoded(outcome, asked, call)
+        await exchange.respond(200, JSON, b"".join([answer[:-1], b',"report":', msgspec.json.encode(report), b"}"]))
+
     async def run(self, exchange: Exchange) -> None:
         """POST `/api/run/<module>/<function>`: as `/api/function`, with the function named by the URL."""
         segments = [unquote(each) for each in exchange.path.removeprefix("/api/run/").split("/")]
@@ -123,7 +134,7 @@ class ClientApi:
         outcome = await self._call(asked, call, kind)
         await exchange.respond(200, JSON, self._encoded(outcome, asked, call))
 
-    async def _call(self, asked: FunctionRequest, call: Call, kind: Kind | None) -> Outcome:
+    async def _call(self, asked: FunctionRequest, call: Call, kind: Kind | None, *, observed: bool = False) -> Outcome:
         any_kind = kind is None
         return await self._deployment.runner.call(
             asked.path,
@@ -132,6 +143,7 @@ class ClientApi:
             kind=kind,
             internal=_may_call_internal(call.identity, any_kind=any_kind),
             text_for_missing="function" if any_kind else "public function",
+            observed=observed,
         )
 
     def _encoded(self, outcome: Outcome, asked: FunctionRequest, call: Call) -> bytes:

@@ -10,7 +10,7 @@ from pyconvex.engine.http_execution import HttpExecution
 from pyconvex.engine.logs import Level
 from pyconvex.errors import DeveloperError
 from pyconvex.functions.cors import Cors
-from pyconvex.functions.fetch.headers import Headers
+from pyconvex.functions.fetch.headers import Headers, encoded
 from pyconvex.functions.fetch.response import Response
 from pyconvex.settings import Limits
 
@@ -55,15 +55,18 @@ def _headers(response: Response, exchange: Exchange, cors: Cors | None) -> RawHe
     if cors is not None:
         headers = Headers(headers)  # a Response without a body may be returned again, for another origin
         cors.decorate(headers, exchange.text_header(b"origin"))
-    return [_checked(pair) for pair in headers.encoded() if pair[0] not in _NOT_THE_AUTHORS]
+    return [header for pair in headers.pairs() if (header := _sendable(pair)) is not None]
 
 
 @lru_cache(512)
-def _checked(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    name, value = header
+def _sendable(pair: tuple[str, str]) -> tuple[bytes, bytes] | None:
+    """The header as it is sent; None for one that is the server's to write."""
+    name, value = encoded(pair)
+    if name in _NOT_THE_AUTHORS:
+        return None
     if _CONTROL.search(value):
         raise UnsendableResponse("InvalidHeader", f"The header {name.decode()!r} has a control character in its value")
-    return header
+    return name, value
 
 
 async def _send_known(

@@ -29,23 +29,22 @@ def origin_of(exchange: Exchange, otherwise: str) -> str:
 
     Raises `RequestRefused` 400 when the Host header is none.
     """
-    host = exchange.header(b"host")
+    header = exchange.header
+    host = header(b"host")
     if not host:
         return otherwise
-    return f"{_scheme(exchange)}://{_checked_host(host)}"
-
-
-def _scheme(exchange: Exchange) -> str:
-    named: str = exchange.scope.get("scheme", "http")
-    if (proto := exchange.text_header(b"x-forwarded-proto")) is not None:
-        named = proto.partition(",")[0].strip().lower()
-    elif (forwarded := exchange.text_header(b"forwarded")) is not None:
-        found = _FORWARDED_PROTO.search(forwarded)
-        named = found[1].lower() if found else named
-    return "https" if named == "https" else "http"
+    return _origin(host, exchange.scope.get("scheme", "http"), header(b"x-forwarded-proto"), header(b"forwarded"))
 
 
 @lru_cache(maxsize=1024)
+def _origin(host: bytes, scheme: str, proto: bytes | None, forwarded: bytes | None) -> str:
+    if proto is not None:
+        scheme = proto.partition(b",")[0].strip().lower().decode("latin-1")
+    elif forwarded is not None and (found := _FORWARDED_PROTO.search(forwarded.decode("latin-1"))):
+        scheme = found[1].lower()
+    return f"{'https' if scheme == 'https' else 'http'}://{_checked_host(host)}"
+
+
 def _checked_host(host: bytes) -> str:
     text = host.decode("latin-1")
     try:

@@ -5,14 +5,18 @@ from functools import lru_cache
 from typing import Final
 
 from pyconvex.errors import DeveloperError
-from pyconvex.schema import Schema
-from pyconvex.values.ids import DocumentId, encode_id
+from pyconvex.schema import TABLES_MAX, Schema
+from pyconvex.values.ids import DocumentId, decode_id, encode_id
 from pyconvex.values.keys import encode_key
 from pyconvex.values.kinds import DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX
 from pyconvex.values.names import SYSTEM_FIELDS, field_problem, is_identifier
 from pyconvex.values.size import depth_of, document_size
 from pyconvex.values.validators import TableNames, ValidationFailed
 from pyconvex.values.value import Value
+
+from .catalog import index_number
+from .keys import IndexKey
+from .usage import NearLimit
 
 FIELDS_MAX: Final = 1024
 _WARNING_SHARE = 0.8
@@ -31,6 +35,12 @@ def id_key(id: DocumentId) -> bytes:
     return encode_key((encode_id(id),))
 
 
+def entry_by_id(id: str) -> IndexKey:
+    """Where a document stands in its table's `by_id`: what every commit writes that changes it."""
+    decoded = decode_id(id)
+    return IndexKey(index_number(decoded.table, 0), id_key(decoded))
+
+
 def check_table_name(name: str) -> None:
     """Refuse what cannot be the name of a user's table."""
     if name.startswith("_"):
@@ -40,6 +50,12 @@ def check_table_name(name: str) -> None:
             "InvalidTableName",
             f"Invalid table name {name!r}: letters, digits and underscores, at most 64, and a letter in front",
         )
+
+
+def check_table_count(count: int) -> None:
+    """Refuse one table too many."""
+    if count > TABLES_MAX:
+        raise DocumentRefused("TooManyTables", f"A deployment cannot have more than {TABLES_MAX} tables")
 
 
 def check_new_fields(fields: Mapping[str, Value]) -> None:
@@ -103,8 +119,8 @@ def matching(table: str, fields: dict[str, Value], schema: Schema, tables: Table
     return checked
 
 
-def measured(document: dict[str, Value], warnings: list[str]) -> int:
-    """The document's size in bytes; a line goes to `warnings` when it comes near a limit.
+def measured(document: dict[str, Value], warnings: list[NearLimit]) -> int:
+    """The document's size in bytes; `warnings` is told when it comes near a limit.
 
     Raises:
         DocumentRefused: too large, too deep or too many fields.
@@ -120,9 +136,9 @@ def measured(document: dict[str, Value], warnings: list[str]) -> int:
             "ValueTooNested", f"Document is too nested ({depth} levels > maximum nesting {DOCUMENT_DEPTH_MAX})"
         )
     if size > _WARNING_SHARE * DOCUMENT_BYTES_MAX:
-        warnings.append(f"Large document written with ID {document['_id']}")
+        warnings.append(NearLimit("ValueTooLarge", f"Large document written with ID {document['_id']}"))
     if depth > _WARNING_SHARE * DOCUMENT_DEPTH_MAX:
-        warnings.append(f"Deeply nested document written with ID {document['_id']}")
+        warnings.append(NearLimit("ValueTooNested", f"Deeply nested document written with ID {document['_id']}"))
     return size
 
 

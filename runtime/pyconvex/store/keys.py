@@ -4,9 +4,11 @@ Conflicts and live queries are decided by nothing else: a commit concerns a read
 in one of the ranges that were read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from .search_entries import Entry, FoundChange
 
 
 class IndexKey(NamedTuple):
@@ -60,8 +62,9 @@ class ReadSet:
 class DocumentChange(NamedTuple):
     """One document before and after a transaction, as the indexes of its table see it.
 
-    `indexes` numbers the table's indexes, `by_id` first. `before` and `after` are the document's keys in them, in the
-    same order; empty where the document did not exist. `size` is in Convex's bytes; `body` is its storage form.
+    `indexes` numbers the table's indexes, `by_id` first and `by_creation_time` second. `before` and `after` are the
+    document's keys in them, in the same order; empty where the document did not exist. `size` is in Convex's bytes;
+    `body` is its storage form. `found` is about the search and vector indexes.
     """
 
     indexes: tuple[int, ...]
@@ -69,6 +72,7 @@ class DocumentChange(NamedTuple):
     after: tuple[bytes, ...]
     size: int
     body: bytes
+    found: tuple[FoundChange, ...] = ()
 
     @property
     def inserted(self) -> bool:
@@ -81,23 +85,36 @@ class DocumentChange(NamedTuple):
     def written(self) -> set[IndexKey]:
         """The keys a reader may have met the document under, or would meet it under now."""
         keys = {IndexKey(*entry) for entry in zip(self.indexes, self.before, strict=False)}
-        return keys.union(IndexKey(*entry) for entry in zip(self.indexes, self.after, strict=False))
+        keys.update(IndexKey(*entry) for entry in zip(self.indexes, self.after, strict=False))
+        for change in self.found:
+            keys.update(IndexKey(change.index, term.encode()) for term in change.terms())
+        return keys
 
 
 class NewEntry(NamedTuple):
-    """An entry for a document that is stored already, under its key in `by_id`: how a new index is filled."""
+    """An entry for a document that is stored already, under a key of another index: how a new index is filled."""
 
+    owner_index: int
+    owner_key: bytes
     index: int  # pyright: ignore[reportIncompatibleMethodOverride]  # nobody searches in it with tuple.index
     key: bytes
+
+
+class NewFound(NamedTuple):
+    """The same for a search or vector index, with the document's key in `by_id`."""
+
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]  # nobody searches in it with tuple.index
+    entry: Entry
     by_id: IndexKey
+    by_creation_time: bytes
 
 
 @dataclass(slots=True)
 class Changes:
     """All that a transaction asks of the engine.
 
-    `entries` and `cleared` belong to the building and dropping of indexes that no reader sees: they are in no write
-    set. `catalog` says that tables, indexes or the schema change with this commit.
+    `entries`, `found`, `cleared` and `emptied` belong to the building and dropping of indexes that no reader sees: they
+    are in no write set. `catalog` says that tables, indexes or the schema change with this commit.
     """
 
     reads: ReadSet
@@ -105,21 +122,57 @@ class Changes:
     catalog: bool = False
     entries: Sequence[NewEntry] = ()
     cleared: Sequence[KeyRange] = ()
+    found: Sequence[NewFound] = ()
+    emptied: Sequence[int] = ()
+    """Search and vector indexes that lose some of their entries; `Reader.holds` tells whether any are left."""
+
+    inserts_only: bool = False
+    """Whether all there is to write is new documents."""
+    label: str = ""
+    """Who writes: the path of the function, for those whom it comes into conflict with."""
 
     @property
     def empty(self) -> bool:
-        return not (self.documents or self.catalog or self.entries or self.cleared)
+        building = self.entries or self.cleared or self.found or self.emptied
+        return not (self.documents or self.catalog or building)
 
 
 class Commit:
-    """What subscribers hear of one durable mutation; `ts` (ns) is greater than that of any earlier one."""
+    """What subscribers hear of one durable mutation; `ts` (ns) is greater than that of any earlier one.
 
-    __slots__ = ("_written", "documents", "ts")
+    `documents` is empty for a mutation of another process, of which only the written keys are known. `catalog` says
+    that tables, indexes or the schema changed. With `everything`, commits were missed: whatever has been read up to
+    `ts` may have changed, and nothing else is known.
+    """
 
-    def __init__(self, ts: int, documents: Sequence[DocumentChange]) -> None:
+    __slots__ = ("_written", "catalog", "documents", "everything", "ts")
+
+    def __init__(self, ts: int, documents: Sequence[DocumentChange], *, catalog: bool = False) -> None:
         self.ts = ts
         self.documents = documents
+        self.catalog = catalog
+        self.everything = False
         self._written: frozenset[IndexKey] | None = None
+
+    @classmethod
+    def of(cls, ts: int, written: Iterable[IndexKey], *, catalog: bool = False) -> "Commit":
+        """The commit of another process, which wrote these keys."""
+        commit = cls(ts, (), catalog=catalog)
+        commit._written = frozenset(written)
+        return commit
+
+    @classmethod
+    def missed(cls, ts: int) -> "Commit":
+        """All commits up to `ts` that nobody told us of."""
+        commit = cls.of(ts, (), catalog=True)
+        commit.everything = True
+        return commit
+
+    def touches(self, index: int) -> bool:
+        """Whether documents that have keys in `index`, one of the first two of its table, may have changed."""
+        if self.documents:
+            return any(index in change.indexes[:2] for change in self.documents)
+        return self.everything or any(key.index == index for key in self.written)
 
     @property
     def written(self) -> frozenset[IndexKey]:

@@ -18,11 +18,12 @@ from pyconvex.values.size import document_size
 from pyconvex.values.value import Undefined, Value
 from pyconvex.values.wire import dump, load
 
-from .catalog import EMPTY_CATALOG, SCHEMAS, SYSTEM_TABLES, TABLES, Catalog, Index, Table
+from .catalog import EMPTY_CATALOG, SCHEMAS, SYSTEM_TABLES, TABLES, Catalog, Index, IndexKind, Table
 from .documents import (
     check_names,
     check_new_fields,
     check_system_fields,
+    check_table_count,
     check_table_name,
     id_key,
     matching,
@@ -32,8 +33,12 @@ from .documents import (
 )
 from .keys import Changes, DocumentChange, KeyRange, ReadSet
 from .overlay import Overlay, part_read
-from .persistence import Reader, Row
-from .usage import Usage
+from .persistence import Conflict, Reader, Row
+from .search_entries import Entry, FoundChange
+from .search_scan import SearchScan
+from .search_selection import SearchQuery
+from .search_vectors import Similar, VectorQuery
+from .usage import NearLimit, Usage
 
 PAGE_ROWS_MAX: Final = 256
 """Rows fetched at a time from the engine: about half a millisecond."""
@@ -45,15 +50,25 @@ _LAST_CATALOG_TABLE = SYSTEM_TABLES[SCHEMAS]
 class _Version:
     """A document as it stands at one moment: its keys in the table's indexes, its size and its storage form."""
 
-    __slots__ = ("body", "keys", "size")
+    __slots__ = ("_entries", "body", "keys", "size")
+    _entries: tuple[Entry | None, ...]
 
     def __init__(self, keys: tuple[bytes, ...], size: int, body: bytes) -> None:
         self.keys = keys
         self.size = size
         self.body = body
 
+    def entries(self, table: Table) -> tuple[Entry | None, ...]:
+        """What the search and vector indexes of its table hold of it, in their order."""
+        try:
+            return self._entries
+        except AttributeError:
+            document = cast("dict[str, Value]", load(self.body))
+            self._entries = tuple(index.entry_of(document) for index in table.searched)
+            return self._entries
 
-class _Written:
+
+class WrittenDocument:
     """A document that the transaction wrote: what the engine holds, and what it is now; None where there is none."""
 
     __slots__ = ("now", "stored", "table")
@@ -89,18 +104,29 @@ class Transaction:
         self.schema = schema
         self.reads = ReadSet()
         self.usage = Usage(limits)
-        self.warnings: list[str] = []
-        """Lines to log as WARN: documents that came near a limit."""
+        self.warnings: list[NearLimit] = []
+        """Documents that came near a limit."""
         self.pause: Callable[[], Awaitable[None] | None] | None = None
         """Asked between the pages of a long read; what it returns is awaited. The engine gives the loop its turn."""
         self.next_creation_time = clock.now_ms() if creation_time is None else creation_time
-        self._reader = reader
+        self.reader = reader
+        """The engine's view, without the transaction's own writes."""
         self._clock = clock
-        self._written: dict[bytes, _Written] = {}
+        self._written: dict[bytes, WrittenDocument] = {}
         self._overlays: dict[int, Overlay] = {}
         # Inserted documents that no overlay shows yet: most mutations insert and never scan.
-        self._unplaced: list[_Written] = []
-        self._undo: list[tuple[_Written, _Version | None]] | None = None
+        self._unplaced: list[WrittenDocument] = []
+        self._undo: list[tuple[WrittenDocument, _Version | None]] | None = None
+
+    @property
+    def conflict(self) -> Conflict | None:
+        """What sent the run before this one back; None for the first run."""
+        return self.reader.conflict
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection to the database broke, so that nothing of this counts."""
+        return self.reader.lost
 
     def table_name(self, number: int) -> str | None:
         table = self.catalog.numbered(number)
@@ -110,10 +136,10 @@ class Transaction:
         table = self._table(name)
         return None if table is None else table.number
 
-    def index(self, table: str, name: str) -> Index | None:
+    def index(self, table: str, name: str, kind: IndexKind = IndexKind.DATABASE) -> Index | None:
         """The index of that name, which may still be in the making (`Index.state`); None without it or its table."""
         found = self._table(table)
-        return None if found is None else found.index(name)
+        return None if found is None else found.index(name, kind)
 
     async def get(self, id: DocumentId) -> dict[str, Value] | None:
         """The document of that id, or None; the transaction depends on it either way.
@@ -195,9 +221,17 @@ class Transaction:
             DocumentRefused: names, size, depth, or it does not match the schema.
             LimitExceeded: the function has written too much.
         """
+        return self.add(table, fields)
+
+    def add(self, table: str, fields: dict[str, Value]) -> str:
+        """What `insert` does; it never has to wait."""
         check_new_fields(fields)
         target = self._table(table) or self._create_table(table)
         return self._add(target, self._matching(target, fields))
+
+    def insert_twin(self, table: str, of: DocumentId, fields: dict[str, Value]) -> None:
+        """Add a document to a system table under the internal id of another table's new document."""
+        self._add(self.catalog.system(table), fields, of.internal)
 
     async def patch(self, id: DocumentId, fields: dict[str, Value | Undefined]) -> None:
         """Set the given top-level fields; those given as `undefined` are removed.
@@ -233,7 +267,7 @@ class Transaction:
             LimitExceeded: the function has read or written too much.
         """
         written, _ = await self._for_writing("Delete", id)
-        self.usage.write(0)
+        self._count_write(written.table, 0)
         self._set(written, None)
 
     @contextmanager
@@ -242,6 +276,7 @@ class Transaction:
         outer, self._undo = self._undo, []
         catalog, usage = self.catalog, self.usage
         documents_written, bytes_written = usage.documents_written, usage.bytes_written
+        functions_scheduled, scheduled_args_bytes = usage.functions_scheduled, usage.scheduled_args_bytes
         try:
             yield
         except BaseException:
@@ -249,6 +284,7 @@ class Transaction:
                 self._place(written, version)
             self.catalog = catalog
             usage.documents_written, usage.bytes_written = documents_written, bytes_written
+            usage.functions_scheduled, usage.scheduled_args_bytes = functions_scheduled, scheduled_args_bytes
             self._undo = outer
             raise
         if outer is not None:
@@ -259,15 +295,18 @@ class Transaction:
         """What to ask of the engine, now that the function has returned."""
         documents: list[DocumentChange] = []
         catalog = False
+        inserts_only = True
         for written in self._written.values():
             stored, now = written.stored, written.now
             if stored is now or (stored and now and stored.body == now.body):
                 continue
             catalog |= written.table.number <= _LAST_CATALOG_TABLE
+            inserts_only = inserts_only and stored is None
             before = stored.keys if stored else ()
             after, size, body = (now.keys, now.size, now.body) if now else ((), 0, b"")
-            documents.append(DocumentChange(written.table.numbers, before, after, size, body))
-        return Changes(self.reads, documents, catalog=catalog)
+            found = _found_changes(written) if written.table.searched else ()
+            documents.append(DocumentChange(written.table.numbers, before, after, size, body, found))
+        return Changes(self.reads, documents, catalog=catalog, inserts_only=inserts_only)
 
     async def page(
         self, index: int, start: bytes, stop: bytes | None, *, reverse: bool, limit: int
@@ -278,7 +317,7 @@ class Transaction:
         """
         usage = self.usage
         bytes_max = usage.limits.read_bytes - usage.bytes_read
-        rows = await self._reader.scan(KeyRange(index, start, stop), reverse=reverse, limit=limit, bytes_max=bytes_max)
+        rows = await self.reader.scan(KeyRange(index, start, stop), reverse=reverse, limit=limit, bytes_max=bytes_max)
         rest: tuple[bytes, bytes | None] | None = None
         if rows and (len(rows) == limit or sum([row[1] for row in rows]) > bytes_max):
             (start, stop), rest = part_read(start, stop, rows[-1][0], reverse=reverse)
@@ -287,15 +326,43 @@ class Transaction:
         overlay = self._overlays.get(index)
         return (rows if overlay is None else overlay.over(rows, start, stop, reverse=reverse)), rest
 
+    def search(self, index: Index, query: SearchQuery, start: bytes = b"", stop: bytes | None = None) -> SearchScan:
+        """The documents of a search, best first. The transaction depends on the terms that are looked for.
+
+        Args:
+            start, stop: positions in the order of the results, out of `SearchScan.row`.
+        """
+        return SearchScan(self, index, query, start, stop)
+
+    async def nearest(self, index: Index, query: VectorQuery) -> Sequence[Similar]:
+        """The documents with the nearest vectors, best first; the transaction's own writes are not among them."""
+        return await self.reader.nearest(index.number, query)
+
+    def written_in(self, table: int) -> list[WrittenDocument]:
+        """The documents of one table, by its number, that the transaction has changed."""
+        return [
+            written
+            for written in self._written.values()
+            if written.table.number == table and written.now is not written.stored
+        ]
+
+    def written(self, id_key: bytes) -> WrittenDocument | None:
+        """The document with this key in `by_id`, if the transaction has written it."""
+        return self._written.get(id_key)
+
     async def _fetch(self, table: Table, key: bytes) -> tuple[int, bytes] | None:
         """Size and body of the document with this key in `by_id`; the transaction depends on it from now on."""
         self.reads.add_point(table.by_id.number, key)
         written = self._written.get(key)
         if written is None:
-            return await self._reader.get(table.by_id.number, key)
+            stored = await self.reader.get(table.by_id.number, key)
+            # Where the store answers late, another call of the function may have written it meanwhile.
+            written = self._written.get(key)
+            if written is None:
+                return stored
         return (written.now.size, written.now.body) if written.now else None
 
-    async def _for_writing(self, verb: str, id: DocumentId) -> tuple[_Written, dict[str, Value]]:
+    async def _for_writing(self, verb: str, id: DocumentId) -> tuple[WrittenDocument, dict[str, Value]]:
         """The document of that id, which a write is going to change: so it counts as read."""
         table = self.catalog.numbered(id.table)
         self.usage.read_range()
@@ -308,25 +375,29 @@ class Transaction:
         document = cast("dict[str, Value]", load(body))
         written = self._written.get(key)
         if written is None:
-            written = self._written[key] = _Written(table, _Version(table.keys_of(document), size, body))
+            written = self._written[key] = WrittenDocument(table, _Version(table.keys_of(document), size, body))
         return written, document
 
-    def _write(self, written: _Written, document: dict[str, Value]) -> None:
+    def _write(self, written: WrittenDocument, document: dict[str, Value]) -> None:
         table = written.table
         check_names(document)
         fields = self._matching(table, user_fields(document))
         system: dict[str, Value] = {"_id": document["_id"], "_creationTime": document["_creationTime"]}
         version = self._version(table, system | fields)
-        self.usage.write(version.size)
+        self._count_write(table, version.size)
         if written.now is None or version.body != written.now.body:
             self._set(written, version)
 
-    def _add(self, table: Table, fields: dict[str, Value]) -> str:
-        new_id = encode_id(DocumentId(table.number, self._new_internal_id()))
-        version = self._version(table, {"_id": new_id, "_creationTime": self._next_creation_time(), **fields})
-        if table.number > _LAST_CATALOG_TABLE:
-            self.usage.write(version.size)
-        written = self._written[version.keys[0]] = _Written(table, None)
+    def _add(self, table: Table, fields: dict[str, Value], internal: bytes | None = None) -> str:
+        creation_time = self.next_creation_time
+        # The next float for the next document: creation order is a total order within the transaction.
+        self.next_creation_time = nextafter(creation_time, inf)
+        if internal is None:
+            internal = new_internal_id(self._clock.random_bytes(_RANDOM_BYTES), creation_time)
+        new_id = encode_id(DocumentId(table.number, internal))
+        version = self._version(table, {"_id": new_id, "_creationTime": creation_time, **fields})
+        self._count_write(table, version.size)
+        written = self._written[version.keys[0]] = WrittenDocument(table, None)
         if self._undo is None:
             written.now = version
             self._unplaced.append(written)
@@ -337,16 +408,21 @@ class Transaction:
     def _matching(self, table: Table, fields: dict[str, Value]) -> dict[str, Value]:
         return fields if table.is_system else matching(table.name, fields, self.schema, self.table_name)
 
+    def _count_write(self, table: Table, size: int) -> None:
+        """What pyconvex writes on behalf of a function, the function has limits of its own for."""
+        if not table.is_system:
+            self.usage.write(size)
+
     def _version(self, table: Table, document: dict[str, Value]) -> _Version:
         size = document_size(document) if table.is_system else measured(document, self.warnings)
         return _Version(table.keys_of(document), size, dump(document))
 
-    def _set(self, written: _Written, version: _Version | None) -> None:
+    def _set(self, written: WrittenDocument, version: _Version | None) -> None:
         if self._undo is not None:
             self._undo.append((written, written.now))
         self._place(written, version)
 
-    def _place(self, written: _Written, version: _Version | None) -> None:
+    def _place(self, written: WrittenDocument, version: _Version | None) -> None:
         """Make `version` what scans and gets find of the document."""
         if self._unplaced:
             self._place_inserted()
@@ -387,19 +463,20 @@ class Transaction:
 
     def _create_table(self, name: str) -> Table:
         check_table_name(name)
+        check_table_count(self.catalog.user_tables + 1)
         table = Table(self.catalog.next_number(), name)
         self._add(EMPTY_CATALOG.system(TABLES), table.document())
         self.catalog = self.catalog.with_table(table)
         return table
 
-    def _new_internal_id(self) -> bytes:
-        return new_internal_id(self._clock.random_bytes(_RANDOM_BYTES), self._clock.now_ms())
 
-    def _next_creation_time(self) -> float:
-        # The next float for the next document: creation order is a total order within the transaction.
-        creation_time = self.next_creation_time
-        self.next_creation_time = nextafter(creation_time, inf)
-        return creation_time
+def _found_changes(written: WrittenDocument) -> tuple[FoundChange, ...]:
+    indexes = written.table.searched
+    none = (None,) * len(indexes)
+    before, after = (
+        none if version is None else version.entries(written.table) for version in (written.stored, written.now)
+    )
+    return tuple(FoundChange(index.number, *entries) for index, *entries in zip(indexes, before, after, strict=True))
 
 
 class Scan:
@@ -428,6 +505,11 @@ class Scan:
 
     def __aiter__(self) -> "Scan":
         return self
+
+    @property
+    def row(self) -> Row:
+        """The row of the last document handed out."""
+        return self._rows[self._position - 1]
 
     async def __anext__(self) -> dict[str, Value]:
         if self._left == 0:

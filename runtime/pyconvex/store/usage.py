@@ -1,7 +1,7 @@
 """What one function's transaction has used up, and the limits on it."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyconvex.errors import DeveloperError
 from pyconvex.settings import Limits
@@ -10,6 +10,20 @@ READ_HINT: Final = "Consider smaller limits, pagination, or an indexed query wit
 _AND_HINT = f" {READ_HINT}"
 _WARNING_SHARE = 0.8
 _MIB = 2**20
+
+
+class NearLimit(NamedTuple):
+    """Something that came near a limit, to be logged as WARN."""
+
+    code: str
+    """That of the error which more of it would have been."""
+    text: str
+
+
+UNLIMITED: Final = Limits(
+    read_bytes=2**62, read_documents=2**62, read_ranges=2**62, write_bytes=2**62, write_documents=2**62
+)
+"""For what pyconvex itself does with its tables: they may hold more than what a function may read."""
 
 
 class LimitExceeded(DeveloperError):
@@ -29,6 +43,8 @@ class Usage:
     ranges_read: int = 0
     bytes_written: int = 0
     documents_written: int = 0
+    functions_scheduled: int = 0
+    scheduled_args_bytes: int = 0
 
     def read_range(self) -> None:
         """Count one `get` or one query, before it reads."""
@@ -54,21 +70,62 @@ class Usage:
         if self.bytes_written > self.limits.write_bytes:
             raise _too_many("TooManyBytesWritten", "bytes written", _bytes(self.limits.write_bytes))
 
-    def warnings(self) -> list[str]:
-        """One line for each counter that came near its limit."""
+    def schedule(self, args_bytes: int) -> None:
+        """Count one function that is scheduled, before it takes effect."""
+        self.functions_scheduled += 1
+        self.scheduled_args_bytes += args_bytes
         limits = self.limits
+        if self.functions_scheduled > limits.scheduled_functions:
+            raise LimitExceeded(
+                "TooManyFunctionsScheduled",
+                f"Too many functions scheduled by this mutation (limit: {limits.scheduled_functions})",
+            )
+        if self.scheduled_args_bytes > limits.scheduled_args_bytes:
+            raise LimitExceeded(
+                "ScheduledFunctionsArgumentsTooLarge",
+                "Too large total size of the arguments of scheduled functions from this mutation "
+                f"(limit: {_bytes(limits.scheduled_args_bytes)})",
+            )
+
+    def warnings(self) -> list[NearLimit]:
+        """One for each counter that came near its limit."""
+        limits = self.limits
+        if not self.functions_scheduled and not (
+            self.documents_written > _WARNING_SHARE * limits.write_documents
+            or self.bytes_written > _WARNING_SHARE * limits.write_bytes
+            or self.documents_read > _WARNING_SHARE * limits.read_documents
+            or self.bytes_read > _WARNING_SHARE * limits.read_bytes
+            or self.ranges_read > _WARNING_SHARE * limits.read_ranges
+        ):
+            return []  # as good as always, and every function asks
         counters = (
-            ("documents read", self.documents_read, limits.read_documents, _AND_HINT),
-            ("bytes read", self.bytes_read, limits.read_bytes, _AND_HINT),
-            ("reads", self.ranges_read, limits.read_ranges, _AND_HINT),
-            ("writes", self.documents_written, limits.write_documents, ""),
-            ("bytes written", self.bytes_written, limits.write_bytes, ""),
+            ("TooManyDocumentsRead", "documents read", self.documents_read, limits.read_documents, _AND_HINT),
+            ("TooManyBytesRead", "bytes read", self.bytes_read, limits.read_bytes, _AND_HINT),
+            ("TooManyReads", "reads", self.ranges_read, limits.read_ranges, _AND_HINT),
+            ("TooManyWrites", "writes", self.documents_written, limits.write_documents, ""),
+            ("TooManyBytesWritten", "bytes written", self.bytes_written, limits.write_bytes, ""),
         )
         return [
-            f"Many {what} in a single function execution (actual: {actual}, limit: {limit}).{hint}"
-            for what, actual, limit, hint in counters
+            NearLimit(code, f"Many {what} in a single function execution (actual: {actual}, limit: {limit}).{hint}")
+            for code, what, actual, limit, hint in counters
             if actual > _WARNING_SHARE * limit
-        ]
+        ] + (self._scheduling_warnings() if self.functions_scheduled else [])
+
+    def _scheduling_warnings(self) -> list[NearLimit]:
+        limits, found = self.limits, list[NearLimit]()
+        if self.functions_scheduled > _WARNING_SHARE * limits.scheduled_functions:
+            text = (
+                "Many functions scheduled by this mutation "
+                f"(actual: {self.functions_scheduled}, limit: {limits.scheduled_functions})"
+            )
+            found.append(NearLimit("TooManyFunctionsScheduled", text))
+        if self.scheduled_args_bytes > _WARNING_SHARE * limits.scheduled_args_bytes:
+            text = (
+                "Large total size of the arguments of scheduled functions from this mutation "
+                f"(actual: {self.scheduled_args_bytes} bytes, limit: {limits.scheduled_args_bytes} bytes)"
+            )
+            found.append(NearLimit("ScheduledFunctionsArgumentsTooLarge", text))
+        return found
 
 
 def _read_too_much(code: str, what: str, limit: str) -> LimitExceeded:

@@ -5,7 +5,7 @@ from typing import Final, final
 
 from .display import display_in_error
 from .kinds import Value
-from .mismatch import Mismatch, extra_field, field_step, missing_field, no_match
+from .mismatch import Mismatch, extra_field, field_step, missing_field, no_match, reserved_key
 from .names import is_identifier, key_problem
 from .scalars import Id, Literal, String
 from .validator import Check, TableNames, Validator, named, optional, require_validator
@@ -183,9 +183,11 @@ class Record(Validator):
             step = ".keys()"
             try:
                 for name, item in value.items():
-                    if type(name) not in plain_key:
+                    if type(name) not in plain_key or name[:1] == "_":
                         step = ".keys()"
                         check_key(name, tables)
+                        if name[:1] == "_":
+                            raise reserved_key(name, value, self.text())
                     if type(item) not in plain_value:
                         step = ".values()"
                         checked = check_value(item, tables)
@@ -198,6 +200,16 @@ class Record(Validator):
             return result
 
         return check
+
+    @property
+    def key(self) -> Validator:
+        """Convex's name for `keys`."""
+        return self.keys
+
+    @property
+    def value(self) -> Validator:
+        """Convex's name for `values`."""
+        return self.values
 
     def json(self) -> dict[str, object]:
         return {"type": "record", "keys": self.keys.json(), "values": _field_json(self.values)}

@@ -1,8 +1,8 @@
 """Document ids: table number, 16 bytes and a checksum in base32."""
 
 from functools import lru_cache
-from itertools import accumulate
 from typing import Final, NamedTuple
+from zlib import adler32
 
 from pyconvex.errors import DeveloperError
 
@@ -76,7 +76,7 @@ def _base32(data: bytes) -> str:
     """Crockford's alphabet in lower case, the highest bits first, the last letter filled up with zeros."""
     length = (len(data) * 8 + 4) // 5
     number = int.from_bytes(data, "big") << length * 5 - len(data) * 8
-    for lower, upper, distance in _SPREADING:
+    for lower, upper, distance in _SPREADING if length > 32 else _SPREADING_32:
         number = number & lower | (number & upper) << distance
     return number.to_bytes(length, "big").translate(_TO_LETTERS).decode()
 
@@ -94,6 +94,8 @@ def _spreading() -> list[tuple[int, int, int]]:
 
 
 _SPREADING = _spreading()
+_SPREADING_32 = _spreading()[1:]
+"""For the 32 letters that most ids have: there is no upper half of 64 to move."""
 
 
 @lru_cache(maxsize=256)
@@ -120,4 +122,6 @@ def _read_varint(data: bytes) -> tuple[int, int]:
 
 def _checksum(body: bytes) -> bytes:
     """Fletcher's checksum modulo 256 (not 255), its two sums in order; the format version 0 leaves it as it is."""
-    return bytes((sum(body) & 0xFF, sum(accumulate(body)) & 0xFF))
+    # Adler's sums are the same but that they start at 1, and modulo 65521, which so few bytes do not reach.
+    sums = adler32(body)
+    return bytes((sums - 1 & 0xFF, (sums >> 16) - len(body) & 0xFF))

@@ -32,17 +32,17 @@ def encode_key(parts: Iterable[Value | Undefined]) -> bytes:
     Raises:
         InvalidValue: a part, or something inside it, is no Convex value.
     """
-    # Texts and positive floats are what most keys are made of; a call less for each of them.
-    return b"".join(
-        [
-            b"\x10%b\x00" % part.encode()
-            if type(part) is str and "\0" not in part
-            else _tagged_float(_FLOAT_TAG, -part)
-            if type(part) is float and part > 0.0
-            else _key_of(part)
-            for part in parts
-        ]
-    )
+    return b"".join([value_key(part) for part in parts])
+
+
+def value_key(value: Value | Undefined) -> bytes:
+    """`encode_key` of one part."""
+    # Texts and positive floats are what most keys are made of.
+    if type(value) is str and "\0" not in value:
+        return b"\x10%b\x00" % value.encode()
+    if type(value) is float and value > 0.0:
+        return _tagged_float(_FLOAT_TAG, -value)
+    return _key_of(value)
 
 
 def after_prefix(prefix: bytes) -> bytes | None:

@@ -72,6 +72,15 @@ def extra_field(name: str, fields: dict[str, Value], validator: str) -> Mismatch
     )
 
 
+def reserved_key(name: str, record: dict[str, Value], validator: str) -> Mismatch:
+    return Mismatch(
+        lambda where: (
+            f"Records cannot have keys that start with an underscore, like `{name}`.\n{where}\n"
+            f"Object: {display_in_error(record)}\nValidator: {validator}"
+        )
+    )
+
+
 # Convex puts the path of these two right behind the sentence.
 
 

@@ -168,6 +168,11 @@ class Id(Validator):
 
         self.check = check
 
+    @property
+    def table_name(self) -> str:
+        """Convex's name for `table`."""
+        return self.table
+
     def json(self) -> dict[str, object]:
         return {"type": "id", "tableName": self.table}
 

@@ -35,6 +35,11 @@ class Validator(ABC):
     check: Check
     """For the validators around this one; everybody else calls `validate`."""
 
+    @property
+    def is_optional(self) -> bool:
+        """Convex's name for `optional`."""
+        return self.optional
+
     def validate(self, value: Value, tables: TableNames) -> Value:
         """`value`, with numbers made `int` or `float` where an annotation asks for it. The original stays as it is.
 

@@ -1,7 +1,7 @@
 """`Headers` (https://fetch.spec.whatwg.org/#headers-class), with the manners of a Python mapping."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias, cast
 
@@ -49,7 +49,11 @@ class Headers:
 
     def encoded(self) -> list[tuple[bytes, bytes]]:
         """The headers as ASGI sends them, in the order they were added."""
-        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._list()]
+        return [encoded(pair) for pair in self._list()]
+
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """Each header as it was added: not sorted, not joined."""
+        return self._list()
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """All values of `name`, joined by `", "`."""
@@ -152,6 +156,12 @@ class Headers:
             if len(parts) != 2:
                 raise TypeError(f"Headers take pairs of a name and a value, not {len(parts)} items: {parts!r:.60}")
             self.append(str(parts[0]), parts[1])
+
+
+def encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    """One header as ASGI sends it."""
+    name, value = header
+    return name.encode("latin-1"), value.encode("latin-1")
 
 
 @lru_cache(512)
