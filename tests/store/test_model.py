@@ -29,7 +29,7 @@ from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import undefined, v
 from pyconvex.values.ids import decode_id
-from pyconvex.values.keys import after_prefix, encode_key
+from pyconvex.values.keys import behind, encode_key
 from support.stores import LASTING, SQLITE, database_of
 
 Document: TypeAlias = dict[str, Any]
@@ -145,13 +145,13 @@ def bounds_of(query: Query) -> tuple[str | None, bool]:
 def key_range(query: Query) -> tuple[bytes, bytes | None]:
     bounded, equal = bounds_of(query)
     prefix = encode_key([part(query.equal)]) if equal else b""
-    start, stop = prefix, after_prefix(prefix) if prefix else None
+    start, stop = prefix, behind(prefix) if prefix else None
     if bounded is not None and query.low is not ...:
         low = prefix + encode_key([part(query.low)])
-        start = (after_prefix(low) or low) if query.low_open else low
+        start = behind(low) if query.low_open else low
     if bounded is not None and query.high is not ...:
         high = prefix + encode_key([part(query.high)])
-        stop = high if query.high_open else after_prefix(high)
+        stop = high if query.high_open else behind(high)
     return start, stop
 
 

@@ -16,7 +16,7 @@ from pyconvex.store.transaction import Transaction
 from pyconvex.store.usage import NearLimit
 from pyconvex.values import Int64, Value, undefined, v
 from pyconvex.values.ids import DocumentId, decode_id, encode_id
-from pyconvex.values.keys import after_prefix, encode_key
+from pyconvex.values.keys import behind, encode_key
 from support.stores import OpenStore
 
 Work = Callable[[Transaction], Awaitable[Any]]
@@ -44,7 +44,7 @@ def index(transaction: Transaction, name: str = "by_author", table: str = "notes
 
 def span(author: str) -> tuple[bytes, bytes | None]:
     key = encode_key((author,))
-    return key, after_prefix(key)
+    return key, behind(key)
 
 
 async def bodies(transaction: Transaction, **options: Any) -> list[Value]:

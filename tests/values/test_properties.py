@@ -5,11 +5,11 @@ from functools import cmp_to_key
 from typing import cast
 
 from convex.values import ConvexInt64, json_to_convex
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyconvex.values import Int64, Value, undefined
-from pyconvex.values.keys import after_prefix, encode_key
+from pyconvex.values.keys import after_prefix, behind, encode_key
 from pyconvex.values.kinds import EXACT_INT_MAX, Undefined
 from pyconvex.values.size import depth_of, document_size, size_of
 from pyconvex.values.value import convert
@@ -151,17 +151,22 @@ def test_sorting_by_key_is_sorting_by_value(unsorted: list[Value]) -> None:
 
 
 @given(parts, similar | scalars, parts)
-def test_everything_below_a_prefix_lies_before_the_end_of_it(
+@example([b""], b"\0", [])
+@example(["a"], "a\0b", [None])
+def test_everything_that_begins_with_some_parts_lies_before_their_end(
     prefix: list[Value | Undefined], other: Value, rest: list[Value | Undefined]
 ) -> None:
     start = encode_key(prefix)
-    stop = after_prefix(start)
     inside = encode_key([*prefix, *rest])
-    assert inside.startswith(start)
-    assert stop is None or start <= inside < stop
+    assert start <= inside < behind(start)
     if prefix and compare(other, prefix[-1]) > 0:
-        assert stop is not None
-        assert encode_key([*prefix[:-1], other, *rest]) >= stop
+        assert encode_key([*prefix[:-1], other, *rest]) >= behind(start)
+
+
+@given(st.binary(max_size=4), st.binary(max_size=4))
+def test_every_text_with_a_prefix_lies_before_the_end_of_it(prefix: bytes, rest: bytes) -> None:
+    stop = after_prefix(prefix)
+    assert stop is None or prefix + rest < stop
 
 
 def plain_size(value: Value) -> int:

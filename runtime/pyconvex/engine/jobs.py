@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pyconvex.store.catalog import BY_DUE, EMPTY_CATALOG, JOBS, SCHEDULED_FUNCTIONS, Index
 from pyconvex.store.usage import UNLIMITED, Usage
 from pyconvex.values.ids import DocumentId, decode_id
-from pyconvex.values.keys import after_prefix, encode_key
+from pyconvex.values.keys import behind, encode_key
 
 if TYPE_CHECKING:
     from pyconvex.store.keys import Commit
@@ -212,7 +212,7 @@ def _by_due(transaction: Transaction) -> Index:
 
 def _span(phase: Phase) -> tuple[bytes, bytes | None]:
     start = encode_key((phase.value,))
-    return start, after_prefix(start)
+    return start, behind(start)
 
 
 def _row_id(id: DocumentId) -> DocumentId:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from pyconvex.errors import DeveloperError
 from pyconvex.store.catalog import BY_CREATION_TIME, BY_ID, Index
 from pyconvex.values.display import display_in_error
-from pyconvex.values.keys import encode_key
+from pyconvex.values.keys import behind, encode_key
 from pyconvex.values.value import Undefined, Value, convert, undefined
 
 
@@ -113,23 +113,14 @@ def span_of(bounds: Sequence[Bound], table: str, index: Index) -> KeySpan:
         return WHOLE_INDEX
     equal, lower, upper = _sorted_out(bounds, table, index)
     prefix = encode_key([equal[field].value for field in _fields_of(index) if field in equal])
-    start, stop = prefix, _behind(prefix) if equal else None
+    start, stop = prefix, behind(prefix) if equal else None
     if lower is not None:
         least = prefix + encode_key((lower.value,))
-        start = _behind(least) if lower.operator is Operator.GT else least
+        start = behind(least) if lower.operator is Operator.GT else least
     if upper is not None:
         most = prefix + encode_key((upper.value,))
-        stop = _behind(most) if upper.operator is Operator.LTE else most
+        stop = behind(most) if upper.operator is Operator.LTE else most
     return KeySpan(start, stop)
-
-
-def _behind(key: bytes) -> bytes:
-    """The end of the keys that go on from the values in `key`.
-
-    What follows a value is the tag of the next one, always below FF; FF itself follows the end of a text only where
-    the text goes on after a zero byte, so a greater one.
-    """
-    return key + b"\xff"
 
 
 def _sorted_out(

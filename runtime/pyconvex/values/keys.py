@@ -45,6 +45,15 @@ def value_key(value: Value | Undefined) -> bytes:
     return _key_of(value)
 
 
+def behind(key: bytes) -> bytes:
+    """The end of all keys that begin with the parts of `key`.
+
+    What follows a part is the tag of the next one, always below FF; FF itself follows the end of a text only where the
+    text goes on after a zero byte, so a greater one.
+    """
+    return key + b"\xff"
+
+
 def after_prefix(prefix: bytes) -> bytes | None:
     """The smallest byte string greater than every one that starts with `prefix`; None when there is none."""
     kept = prefix.rstrip(b"\xff")
