@@ -119,7 +119,6 @@ ALLOWED = {
     "loading/folder.py": "compared with the times that the file system keeps",
     "host/server.py": "the header `date`",
     "functions/fetch/form_data.py": "a boundary, which is in no document and in no log",
-    "functions/fetch/blob.py": "`File.last_modified`, which nothing stores",
 }
 
 

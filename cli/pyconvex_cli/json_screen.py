@@ -32,6 +32,7 @@ class JsonScreen:
             version=__version__,
             project=self._around.root.name,
             data=self._around.data or None,
+            database=self._around.database or None,
             url=urls[0] if urls else None,
             siteUrl=urls[1] if urls else None,
         )

@@ -20,6 +20,8 @@ class Surroundings:
     root: Path
     data: str
     """The folder that keeps the data; empty when memory does."""
+    database: str
+    """What keeps the documents instead; empty when nothing does."""
     urls: tuple[str, str] | None
     interactive: bool
 

@@ -29,6 +29,7 @@ from pyconvex_cli.generated import write_generated
 from pyconvex_cli.gitignore import extend_gitignore
 from pyconvex_cli.json_screen import JsonScreen
 from pyconvex_cli.leaving import DONE, Leaving
+from pyconvex_cli.notes import runtime_warnings
 from pyconvex_cli.screen import Screen, Surroundings
 from pyconvex_cli.snapshot import Stamp
 from pyconvex_cli.text_screen import TextScreen
@@ -92,7 +93,8 @@ class DevSession:
                 self._follow_log()
                 await self._show_first(first, seconds)
             if self._leave.code is None:
-                await self._stay(known, server)
+                with runtime_warnings(self.screen.note):
+                    await self._stay(known, server)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -104,6 +106,7 @@ class DevSession:
         around = Surroundings(
             root=self._project,
             data="" if self._host.options.memory else self._settings.data,
+            database=self._host.options.database_shown,
             urls=(self._sockets.api_url, self._sockets.site_url) if self._sockets else None,
             interactive=self._interactive,
         )

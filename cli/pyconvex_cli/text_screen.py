@@ -59,7 +59,7 @@ class TextScreen:
     def opened(self) -> None:
         paint = self._terminal.paint
         around = self._around
-        kept = f"data in {around.data}/" if around.data else "data in memory"
+        kept = f"data in {around.database or (around.data and f'{around.data}/') or 'memory'}"
         self._say([f"{paint('title', 'pyconvex')} {__version__} · {around.root.name} · {paint('muted', kept)}"])
         self.addresses()
         if self._rows:

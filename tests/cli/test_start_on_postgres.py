@@ -1,20 +1,18 @@
 """`pyconvex start` on PostgreSQL: several processes, of one parent or of several, are one deployment."""
 
-import asyncio
 import os
 import shutil
 import signal
 import threading
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from support.dev import pyconvex, wait_until
 from support.postgres import fresh_database, server
-from support.proxy import Proxy, proxied
+from support.proxy import in_between
 from support.start import Started, launched, start
 
 MODULE = """\
@@ -212,25 +210,3 @@ def test_health_while_the_database_is_away(project: Path, database: str) -> None
         wait_until(lambda: running.fetch("GET", "/health").status == 200, "it is back")
         messages = [event["text"] for event in running.events("message")]
         assert any("connected again" in text for text in messages), messages
-
-
-@contextmanager
-def in_between(url: str) -> Generator[tuple[Proxy, asyncio.AbstractEventLoop]]:
-    """A proxy to the database, served by a thread."""
-    ready, over = threading.Event(), asyncio.Event()
-    found: list[tuple[Proxy, asyncio.AbstractEventLoop]] = []
-
-    async def serve() -> None:
-        async with proxied(url) as proxy:
-            found.append((proxy, asyncio.get_running_loop()))
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    ready.wait()
-    try:
-        yield found[0]
-    finally:
-        found[0][1].call_soon_threadsafe(over.set)
-        thread.join()

@@ -12,6 +12,8 @@ from pyconvex.engine.access import AccessReport, Bound
 from pyconvex.functions.function import Kind
 from support.deployment import Deployment, deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 SCHEMA = """
 from pyconvex.server import define_schema, define_table
 from pyconvex.values import v

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pyconvex.clock import ManualClock
 from support.deployment import deployment
 
 MODULE = """
@@ -17,8 +18,16 @@ import uuid
 from datetime import date, datetime as DateTime
 from random import Random, choice
 from time import time as now
+from pyconvex.server import File
 
 LOADED_AT = time.time()
+
+def imported_late():
+    import time
+    from datetime import datetime
+    from importlib import import_module
+    return time.time() + datetime.now().timestamp()
+
 READS = {
     "time.time": lambda: time.time(),
     "from time": lambda: now(),
@@ -28,6 +37,9 @@ READS = {
     "datetime.now(UTC)": lambda: DateTime.now(datetime.UTC).timestamp(),
     "utcnow": lambda: DateTime.utcnow().replace(tzinfo=datetime.UTC).timestamp(),
     "ctime": lambda: time.ctime(),
+    "days": lambda: [str(each.today())[:10] for each in (date, DateTime, datetime.date, datetime.datetime)],
+    "File": lambda: File([], "a.txt").last_modified / 1000,
+    "in a handler": imported_late,
     "random": lambda: random.random(),
     "choice": lambda: choice(range(10**9)),
     "Random()": lambda: Random().random(),
@@ -75,7 +87,18 @@ async def seeded(ctx):
     return random.random()
 """
 
-CLOCKS = ["time.time", "from time", "time_ns", "monotonic", "datetime.now", "datetime.now(UTC)", "utcnow", "ctime"]
+CLOCKS = [
+    "time.time",
+    "from time",
+    "time_ns",
+    "monotonic",
+    "datetime.now",
+    "datetime.now(UTC)",
+    "utcnow",
+    "ctime",
+    "File",
+    "in a handler",
+]
 
 
 @pytest.mark.parametrize("what", CLOCKS)
@@ -95,6 +118,16 @@ def test_it_stands_at_the_start_of_the_call(tmp_path: Path, what: str) -> None:
         async with deployment(tmp_path, MODULE) as t:
             [seen, *_] = await t.value("read", what=what)
             assert seen == pytest.approx(t.completions[-1].execution_timestamp, abs=1e-5)
+
+    asyncio.run(test())
+
+
+def test_today_is_the_day_of_the_call(tmp_path: Path) -> None:
+    async def test() -> None:
+        noon = ManualClock(1_577_880_000_000)
+        async with deployment(tmp_path, MODULE, clock=noon) as t:
+            assert await t.value("read", what="days") == [["2020-01-01"] * 4] * 3
+            assert "2020" not in str(await t.value("read_live", what="days"))
 
     asyncio.run(test())
 

@@ -11,6 +11,8 @@ from pyconvex.errors import RequestRefused
 from pyconvex.settings import Limits
 from support.deployment import deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 READS = """
 AT_LOAD = os.environ.get("FROM_TEST"), os.environ["CONVEX_CLOUD_URL"]
 

@@ -12,6 +12,8 @@ from pyconvex.settings import Limits
 from pyconvex.store.usage import READ_HINT
 from support.deployment import Deployment, deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 SOURCE = """
 @mutation
 async def insert(ctx, count: int, size: int = 1):

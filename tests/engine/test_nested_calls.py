@@ -7,6 +7,8 @@ import pytest
 
 from support.deployment import HEADER_LINES, deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 TRANSACTIONS = """
 class Refused(Exception):
     pass

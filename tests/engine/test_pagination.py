@@ -11,6 +11,8 @@ from pyconvex.engine.runner import Outcome
 from pyconvex.settings import Limits
 from support.deployment import Deployment, deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 SCHEMA = """
 from pyconvex.server import define_schema, define_table
 from pyconvex.values import v

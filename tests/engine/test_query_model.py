@@ -17,6 +17,8 @@ from pyconvex.functions.function import Kind
 from pyconvex.values import Int64, undefined
 from support.deployment import Deployment, deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 Document: TypeAlias = dict[str, Any]
 
 SCHEMA = """

@@ -2,11 +2,17 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyconvex.errors import RequestRefused
+from pyconvex.schema import define_schema, define_table
+from pyconvex.store import activation, backfill
+from pyconvex.values import v
 from support.deployment import deployment
+
+pytestmark = pytest.mark.usefixtures("every_engine")
 
 SCHEMA = """
 from pyconvex.server import define_schema, define_table
@@ -17,6 +23,10 @@ default = define_schema({
 })
 """
 SOURCE = """
+@mutation
+async def add(ctx, name: str):
+    await ctx.db.insert("people", {"name": name})
+
 @query
 async def by_name(ctx):
     return await ctx.db.query("people").with_index("by_name").collect()
@@ -50,6 +60,30 @@ def refused(tmp_path: Path, name: str) -> str:
 def test_a_staged_index(tmp_path: Path) -> None:
     text = "Index people.by_name is currently staged and not available to query until it is enabled."
     assert text in refused(tmp_path, "by_name")
+
+
+def test_an_index_that_is_being_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        begun, gate, fill = asyncio.Event(), asyncio.Event(), backfill.fill
+
+        async def gated(*given: Any, **named: Any) -> Any:
+            begun.set()
+            await gate.wait()
+            return await fill(*given, **named)
+
+        monkeypatch.setattr(activation, "fill", gated)
+        async with deployment(tmp_path, SOURCE) as t:
+            await t.value("add", name="Ada")
+            people = define_table({"name": v.string()}).index("by_name", ["name"])
+            building = asyncio.create_task(t.store.activate(define_schema({"people": people})))
+            await begun.wait()
+            text = "Index people.by_name is currently backfilling and not available to query yet."
+            assert text in await t.error("by_name")
+            gate.set()
+            await building
+            assert [each["name"] for each in await t.value("by_name")] == ["Ada"]
+
+    asyncio.run(test())
 
 
 def test_too_many_operators(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from pyconvex.settings import Limits
 from pyconvex.store.transaction import Transaction
 from support.deployment import HEADER_LINES, deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 MESSAGES = """
 @mutation
 async def send(ctx, body: str, author: str = "nobody") -> str:

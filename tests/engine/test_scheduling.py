@@ -12,6 +12,8 @@ from pyconvex.settings import Limits
 from pyconvex.testing import ConvexTest
 from support.deployment import HEADER, deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 MODULE = """
 from datetime import UTC, datetime, timedelta
 

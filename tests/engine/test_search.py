@@ -9,6 +9,8 @@ import pytest
 
 from support.deployment import Deployment, deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 SCHEMA = """
 from pyconvex.server import define_schema, define_table
 from pyconvex.values import v

@@ -13,6 +13,8 @@ from pyconvex.engine.storage import find_file
 from pyconvex.errors import RequestRefused
 from support.deployment import Deployment, deployment
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 FILES = """
 @action
 async def store(ctx, text: str, type: str = "", sha256: str | None = None):

@@ -14,8 +14,8 @@ CALLERS = 4
 PAUSE_SECONDS = 0.01
 
 
-async def main(project: Path, first: int) -> None:
-    async with Host.open(HostOptions(project=project)) as host:
+async def main(project: Path, first: int, database: str) -> None:
+    async with Host.open(HostOptions(project=project, database=database)) as host:
         await host.reload()
         host.scheduler.start()
         numbers = itertools.count(first)
@@ -32,4 +32,4 @@ async def main(project: Path, first: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from pyconvex.engine.identity import ANONYMOUS
 from pyconvex.engine.jobs import LOST
 from pyconvex.host import Host, HostOptions
 from pyconvex.settings import Limits
+from support.postgres import fresh_database, server
 
 ROUNDS = int(os.environ.get("PYCONVEX_KILL_ROUNDS", "5"))
 PROGRAM = Path(__file__).with_name("kill_jobs.py")
 PATIENCE_SECONDS = 120.0
+FILE = HostOptions(project=Path()).database
 
 FUNCTIONS = """\
 import asyncio
@@ -68,15 +71,31 @@ async def everything(ctx):
 
 
 @pytest.mark.faults
-def test_every_job_survives_and_none_is_done_twice(tmp_path: Path) -> None:
-    (tmp_path / "convex").mkdir()
-    (tmp_path / "convex" / "jobs.py").write_text(FUNCTIONS)
+@pytest.mark.parametrize(("engine", "nodes"), [("sqlite", 1), ("postgres", 2)])
+def test_every_job_survives_and_none_is_done_twice(tmp_path: Path, engine: str, nodes: int) -> None:
+    """Each round all nodes are killed, one after another, so that the last ones find jobs of the dead."""
     chance = random.Random(7)
     acknowledged: set[int] = set()
-    for round_number in range(ROUNDS):
-        acknowledged |= schedule_until_killed(tmp_path, round_number * 10_000, chance.randrange(1, 80))
-    found = asyncio.run(contents_when_all_is_done(tmp_path))
+    with fresh_database() if engine == "postgres" else nullcontext() as name:
+        database = server().database_url(name) if name else FILE
+        for round_number in range(ROUNDS):
+            with ExitStack() as running:
+                programs = [
+                    running.enter_context(schedule(project_of(tmp_path, node), (round_number * nodes + node), database))
+                    for node in range(nodes)
+                ]
+                for program in programs:
+                    acknowledged |= kill_after(chance.randrange(1, 80), program)
+        found = asyncio.run(contents_when_all_is_done(project_of(tmp_path, 0), database))
     check(found, acknowledged)
+
+
+def project_of(folder: Path, node: int) -> Path:
+    """Every node has a copy of the project, as on a machine of its own."""
+    project = folder / f"node-{node}"
+    (project / "convex").mkdir(parents=True, exist_ok=True)
+    (project / "convex" / "jobs.py").write_text(FUNCTIONS)
+    return project
 
 
 def check(found: dict[str, Any], acknowledged: set[int]) -> None:
@@ -101,24 +120,31 @@ def check(found: dict[str, Any], acknowledged: set[int]) -> None:
             assert state == {"kind": "failed", "error": LOST}
 
 
-def schedule_until_killed(project: Path, first: int, acknowledgements: int) -> set[int]:
-    source = str(Path(pyconvex.__file__).parent.parent)
-    with subprocess.Popen(
-        [sys.executable, str(PROGRAM), str(project), str(first)],
+def schedule(project: Path, number: int, database: str) -> subprocess.Popen[bytes]:
+    """A node that schedules the numbers from `number * 10_000` on."""
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(project), str(number * 10_000), database],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": source},
-    ) as program:
-        assert program.stdout is not None
-        lines = [program.stdout.readline() for _ in range(acknowledgements)]
-        program.kill()
-        rest = program.stdout.read().split(b"\n")[:-1]  # The last one may be cut off.
+        env={**os.environ, "PYTHONPATH": str(Path(pyconvex.__file__).parent.parent)},
+    )
+
+
+def kill_after(acknowledgements: int, program: subprocess.Popen[bytes]) -> set[int]:
+    """The numbers that it acknowledged."""
+    assert program.stdout is not None
+    lines = [program.stdout.readline() for _ in range(acknowledgements)]
+    program.kill()
+    rest = program.stdout.read().split(b"\n")[:-1]  # The last one may be cut off.
     assert all(lines), "the program ended by itself"
     return {int(line) for line in (*lines, *rest)}
 
 
-async def contents_when_all_is_done(project: Path) -> dict[str, Any]:
+async def contents_when_all_is_done(project: Path, database: str) -> dict[str, Any]:
     limits = Limits(read_documents=10**6, read_bytes=2**40, read_ranges=10**6, query_seconds=60)
-    async with Host.open(HostOptions(project=project, limits=limits)) as host, asyncio.timeout(PATIENCE_SECONDS):
+    async with (
+        Host.open(HostOptions(project=project, limits=limits, database=database)) as host,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
         await host.reload()
         host.scheduler.start()
         while True:

@@ -5,7 +5,7 @@ is that of Kingsbury and Alvaro, "Elle" (VLDB 2020). Cycles that need an edge of
 break strict serializability only.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -203,21 +203,18 @@ def _needs_predicate(graph: Graph, cycle: Sequence[int], time: frozenset[Kind]) 
 
 
 def _is_lost_update(graph: Graph, cycle: Sequence[int]) -> bool:
-    """Two transactions replaced the same version of one document."""
+    """Two transactions replaced the same version of one document, or one did and then had its own write replaced."""
     if len(cycle) != 2:
         return False
-    documents = [
-        {reason.split(":")[0] for kind, reason in edges.items() if kind in (Kind.WW, Kind.RW)}
-        for _, edges, _ in _edges(graph, cycle)
-    ]
-    one, other = (edges.keys() for _, edges, _ in _edges(graph, cycle))
-    both_write = (Kind.WW in one or Kind.WW in other) or _replaced_alike(graph, cycle)
-    return both_write and bool(documents[0] & documents[1])
+    one, other = (edges for _, edges, _ in _edges(graph, cycle))
+    if Kind.WW in one or Kind.WW in other:
+        return bool(_documents(one) & _documents(other))
+    replaced = [edges.get(Kind.RW, "").split(" → ")[0] for edges in (one, other)]
+    return bool(replaced[0]) and replaced[0] == replaced[1]
 
 
-def _replaced_alike(graph: Graph, cycle: Sequence[int]) -> bool:
-    reasons = [edges.get(Kind.RW, "").split(" → ")[0] for _, edges, _ in _edges(graph, cycle)]
-    return bool(reasons[0]) and reasons[0] == reasons[1]
+def _documents(edges: Mapping[Kind, str]) -> set[str]:
+    return {reason.split(":")[0] for kind, reason in edges.items() if kind in (Kind.WW, Kind.RW)}
 
 
 def _story(graph: Graph, names: Sequence[str], cycle: Sequence[int], kinds: frozenset[Kind]) -> str:

@@ -78,18 +78,3 @@ def _check_scan(scan: Scan, own: Mapping[str, _Own], found: Footprint) -> None:
         if within != (document in scan.found):
             how = "was not found" if within else "was found"
             found.broken.append(f"{document} {how} in [{scan.low}, {scan.high}) against the transaction's own write")
-
-
-def touched(transaction: Transaction) -> frozenset[str]:
-    """The documents whose writes it kept."""
-    found: set[str] = set()
-
-    def walk(operations: list[Operation]) -> None:
-        for operation in operations:
-            if isinstance(operation, Write):
-                found.add(operation.document)
-            elif isinstance(operation, Layer) and operation.kept:
-                walk(operation.operations)
-
-    walk(transaction.operations)
-    return frozenset(found)

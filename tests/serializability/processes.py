@@ -11,7 +11,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -32,8 +32,8 @@ class Node:
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdin is not None and process.stdout is not None
-        self._input: BinaryIO = process.stdin  # pyright: ignore[reportAttributeAccessIssue]  # IO[bytes], as typeshed has it
-        self._output: BinaryIO = process.stdout  # pyright: ignore[reportAttributeAccessIssue]
+        self._input: IO[bytes] = process.stdin
+        self._output: IO[bytes] = process.stdout
 
     def begin(self, arena: Arena) -> None:
         self._input.write(msgspec.json.encode(arena) + b"\n")

@@ -44,8 +44,8 @@ def check_timestamps(history: History) -> list[Anomaly]:
                 line.stamps.append(transaction.ts)
                 line.writes.append(write)
     wrote = {transaction.name for transaction in committed}
+    # Those that have a place in the order: they wrote, or saw something of others.
     placed: list[Transaction] = []
-    """Those that have a place in the order: they wrote, or saw something of others."""
     for transaction in history:
         found, did_write = footprint(transaction), transaction.name in wrote
         if did_write or found.reads or found.absent:

@@ -96,19 +96,19 @@ class Client:
             await self._mutation(name, seed)
 
     async def _query(self, name: str, seed: int) -> None:
-        begun = time.monotonic_ns()
+        begun, live = time.monotonic_ns(), self._live()
         async with self._store.snapshot() as transaction:
-            steps = self._steps(transaction, seed)
+            steps = self._steps(transaction, seed, live)
             await steps.look()
             ts = transaction.reader.ts
         self._record(Transaction(name, steps.operations, begun, time.monotonic_ns(), ts), steps)
 
     async def _mutation(self, name: str, seed: int) -> None:
-        begun = time.monotonic_ns()
+        begun, live = time.monotonic_ns(), self._live()
         last: list[tuple[Steps, int]] = []
 
         async def work(transaction: StoreTransaction) -> None:
-            steps = self._steps(transaction, seed)
+            steps = self._steps(transaction, seed, live)
             try:
                 await steps.change()
             finally:
@@ -126,8 +126,11 @@ class Client:
             ended = time.monotonic_ns()
             self._record(Transaction(name, steps.operations, begun, ended, ts or seen_ts, outcome), steps)
 
-    def _steps(self, transaction: StoreTransaction, seed: int) -> "Steps":
-        live = {table: list(known)[-LIVE_DOCUMENTS:] for table, known in self._known.items()}
+    def _live(self) -> dict[str, list[str]]:
+        """The documents to choose from, drawn before a transaction begins: so it finds all that were not deleted."""
+        return {table: list(known)[-LIVE_DOCUMENTS:] for table, known in self._known.items()}
+
+    def _steps(self, transaction: StoreTransaction, seed: int, live: dict[str, list[str]]) -> "Steps":
         return Steps(transaction, Random(seed), self._arena.first_group, self._numbers, live)
 
     def _record(self, transaction: Transaction, steps: "Steps") -> None:

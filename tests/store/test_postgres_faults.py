@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -221,7 +222,12 @@ def test_a_server_that_restarts_is_waited_for(mode: str, caplog: pytest.LogCaptu
         assert load.refused == []
         await load.check(stores[0])
         texts = [record.getMessage() for record in caplog.records if record.name == "pyconvex.store"]
-        assert any("cannot be reached" in text for text in texts)
+        lost = [text.partition("cannot be reached: ")[2] for text in texts if "cannot be reached" in text]
+        assert any(
+            re.match("terminating connection|server closed the connection|consuming input|the conn", why)
+            for why in lost
+        ), lost
+        assert not any("before or while" in why for why in lost)
         assert any("connected again" in text for text in texts)
 
     play(story)

@@ -1,7 +1,8 @@
 """A deployment in memory without ports: the real engine under functions that a test writes as text."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
@@ -26,6 +27,11 @@ from pyconvex.settings import Limits
 from pyconvex.store.persistence import Persistence
 from pyconvex.store.sqlite import SqlitePersistence
 from pyconvex.store.store import Store
+
+new_database: ContextVar[Callable[[Clock], Persistence]] = ContextVar(
+    "new_database", default=lambda clock: SqlitePersistence(None, clock=clock)
+)
+"""Where deployments keep their documents that are not told where. Suites for every engine set it."""
 
 REQUEST_ID = "0123456789abcdef"
 HEADER = """\
@@ -106,7 +112,7 @@ async def deployment(
     limits, clock, urls = limits or Limits(), clock or SystemClock(), Urls()
     guard.install([root])
     environment.install()
-    store = Store(persistence or SqlitePersistence(None, clock=clock), limits, clock)
+    store = Store(persistence or new_database.get()(clock), limits, clock)
     await store.open()
     variables = Environment(store, limits, urls)
     await variables.open()

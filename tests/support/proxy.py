@@ -1,8 +1,9 @@
 """A wire between a client and a server that can be cut: at any moment, or exactly around a COMMIT."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -113,3 +114,25 @@ async def proxied(server_url: str) -> AsyncGenerator[Proxy]:
     finally:
         listening.close()
         proxy.cut()
+
+
+@contextmanager
+def in_between(url: str) -> Generator[tuple[Proxy, asyncio.AbstractEventLoop]]:
+    """A proxy to the database, served by a thread."""
+    ready, over = threading.Event(), asyncio.Event()
+    found: list[tuple[Proxy, asyncio.AbstractEventLoop]] = []
+
+    async def serve() -> None:
+        async with proxied(url) as proxy:
+            found.append((proxy, asyncio.get_running_loop()))
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    ready.wait()
+    try:
+        yield found[0]
+    finally:
+        found[0][1].call_soon_threadsafe(over.set)
+        thread.join()

@@ -20,6 +20,7 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from pyconvex.engine.execution import Execution, current
 from pyconvex.engine.guard import NotInQueriesOrMutations
+from pyconvex.functions.fetch.blob import take_time_from
 
 T = TypeVar("T")
 
@@ -220,3 +221,5 @@ SUBSTITUTES: Final[Mapping[str, ModuleType]] = MappingProxyType(
     }
 )
 """What the loader hands to user modules, by the name that they import."""
+
+take_time_from(SUBSTITUTES["time"].time)

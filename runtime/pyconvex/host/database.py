@@ -26,6 +26,15 @@ def sqlite_path(database: str, project: Path, folder: Path) -> Path:
     return project / database.removeprefix(_SQLITE_URL) if database.startswith(_SQLITE_URL) else folder / SQLITE_FILE
 
 
+def shown(database: str) -> str:
+    """The setting `database` for people, without a password; empty when it only says SQLite."""
+    if not is_shared(database):
+        return database.removeprefix(_SQLITE_URL) if database.startswith(_SQLITE_URL) else ""
+    from pyconvex.store import postgres_errors
+
+    return postgres_errors.shown(database)
+
+
 def persistence_for(database: str, *, project: Path, folder: Path, clock: Clock) -> Persistence:
     """The engine of the setting `database`, not opened yet.
 

@@ -41,7 +41,7 @@ from pyconvex.store.store import SchemaChange, SchemaRefused, Store
 
 from .admin_key import admin_key, instance_name, new_admin_key, shared_admin_key
 from .code import code_digest
-from .database import SQLITE, is_shared, persistence_for
+from .database import SQLITE, is_shared, persistence_for, shown
 from .lock import Running, announced, deployment_lock
 from .loop import in_daemon_thread
 from .ports import Sockets, bind_sockets
@@ -88,6 +88,11 @@ class HostOptions:
     def shared(self) -> bool:
         """Whether other processes may be part of the same deployment."""
         return not self.memory and is_shared(self.database)
+
+    @property
+    def database_shown(self) -> str:
+        """What keeps the documents, for people; empty when the data folder or memory does."""
+        return "" if self.memory else shown(self.database)
 
     @classmethod
     def from_settings(cls, project: Path, settings: Settings) -> "HostOptions":

@@ -26,7 +26,7 @@ from .connection import Connection, Outbox
 from .ports import BACKLOG, Sockets
 
 FIRST_REQUEST_SECONDS = 0.05
-GOODBYE_SECONDS = 0.3
+GOODBYE_SECONDS = 0.15
 """How long connections may take to send what is left after they were told to end; then they are dropped."""
 
 

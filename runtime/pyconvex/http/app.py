@@ -26,7 +26,7 @@ from .storage_api import StorageApi
 Endpoint = Callable[[Exchange], Awaitable[None]]
 Methods = Mapping[str, Endpoint]
 
-DRAIN_SECONDS = 0.25
+DRAIN_SECONDS = 0.2
 """How long requests in progress may go on after the deployment was told to stop."""
 
 _log = logging.getLogger("pyconvex.http")

@@ -128,6 +128,9 @@ def _without_password(text: str, url: str) -> str:
 
 
 def _last_line(text: str) -> str:
-    """What several hosts answered comes as several lines; the last one is about the last host, but for a question."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().endswith("?")]
-    return lines[-1] if lines else "no reason given"
+    """What several hosts answered comes as several lines; the last one that is not indented is about the last host.
+
+    What is indented only explains the line before.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line[0].isspace()]
+    return lines[-1].rstrip(".") if lines else "no reason given"
