@@ -407,7 +407,7 @@ def test_a_mutation_that_meets_conflicts_is_run_until_it_goes_through(
             clock.advance(min(CONFLICT_MS[0] * 2 ** (attempt - 1), CONFLICT_MS[1]) / 1000)
         await s.until_state(scheduled, "success")
         assert await s.d.value("rows") == [1]
-        await s.until(lambda: not s.d.completions[-1].will_retry)
+        await s.until(lambda: sum(entry.job == scheduled for entry in s.d.completions) == 10)
         assert [entry.will_retry for entry in s.d.completions if entry.job == scheduled] == [True] * 9 + [False]
 
     play(tmp_path, tell, clock=clock)

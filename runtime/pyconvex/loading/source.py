@@ -60,7 +60,7 @@ def compile_source(data: bytes, path: str, file: str, sha256: str | None = None)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", SyntaxWarning)
             warnings.simplefilter("always", DeprecationWarning)  # what 3.11 calls an invalid escape sequence
-            tree = ast.parse(text, path)
+            tree = _parse(text, path)
             assigned, imported, starred = _bindings(tree)
             code = compile(_let_limits_through(tree), path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
@@ -70,6 +70,14 @@ def compile_source(data: bytes, path: str, file: str, sha256: str | None = None)
         return _broken(path, file, sha256, text, problem)
     found = _warnings(caught, path, file)
     return Source(path, file, sha256, text, code, None, found, assigned, imported, starred)
+
+
+def _parse(text: str, path: str) -> ast.Module:
+    try:
+        return ast.parse(text, path)
+    except SystemError:
+        # A finalizer that formats a traceback in the middle of it spoils the parser's count of its depth (before 3.13).
+        return ast.parse(text, path)
 
 
 def compile_plain(data: bytes, path: str) -> CodeType:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from itertools import product
 from time import monotonic
 from typing import Any, Final, TypeVar
@@ -124,29 +124,34 @@ class PostgresReader:
     # Reads are tasks of the real loop: a function's own loop, which may be the running one here, has no sockets.
 
     def get(self, index: int, key: bytes) -> "asyncio.Task[tuple[int, bytes] | None]":
-        return self._loop.create_task(self._get(index, key))
+        return self._read(self._get(index, key))
 
     def scan(self, span: KeyRange, *, reverse: bool, limit: int, bytes_max: int) -> "asyncio.Task[Sequence[Row]]":
-        return self._loop.create_task(self._scan(span, reverse, limit, bytes_max))
+        return self._read(self._scan(span, reverse, limit, bytes_max))
 
     def keys(self, span: KeyRange, *, limit: int) -> "asyncio.Task[Sequence[bytes]]":
-        return self._loop.create_task(self._keys(span, limit))
+        return self._read(self._keys(span, limit))
 
     def count(self, span: KeyRange) -> "asyncio.Task[tuple[int, bytes | None]]":
-        return self._loop.create_task(self._count(span))
+        return self._read(self._count(span))
 
     def at(self, index: int, keys: Sequence[bytes]) -> "asyncio.Task[Sequence[Row]]":
-        return self._loop.create_task(self._at(index, keys))
+        return self._read(self._at(index, keys))
 
     def search(self, index: int, query: SearchQuery, *, limit: int) -> "asyncio.Task[Candidates]":
-        return self._loop.create_task(postgres_search.search(self._fetch, index, query, limit))
+        return self._read(postgres_search.search(self._fetch, index, query, limit))
 
     def nearest(self, index: int, query: VectorQuery) -> "asyncio.Task[list[Similar]]":
         schema = self._pool.server.vector_schema
-        return self._loop.create_task(postgres_search.nearest(self._fetch, schema, index, query))
+        return self._read(postgres_search.nearest(self._fetch, schema, index, query))
 
     def holds(self, index: int) -> "asyncio.Task[bool]":
-        return self._loop.create_task(postgres_search.holds(self._fetch, index))
+        return self._read(postgres_search.holds(self._fetch, index))
+
+    def _read(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = self._loop.create_task(work)
+        task.add_done_callback(_seen)
+        return task
 
     async def _get(self, index: int, key: bytes) -> tuple[int, bytes] | None:
         rows = await self._fetch(_GET, (Int8(index), key[:KEY_BYTES], hash_of(key)))
@@ -223,6 +228,12 @@ class PostgresReader:
                 if self._ended:
                     self.end()
                 return row[0], row[1]
+
+
+def _seen(task: "asyncio.Task[Any]") -> None:
+    """A read that nobody waits for any more, as its function has ended, may fail unnoticed."""
+    if not task.cancelled():
+        task.exception()
 
 
 def hash_of(key: bytes) -> bytes:

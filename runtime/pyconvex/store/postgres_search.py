@@ -147,6 +147,8 @@ class SearchWrites:
     """
 
     schema: str | None
+    _filled: "SearchWrites | None" = None
+    """What indexes in the making get; see `filling`."""
     _removed: dict[str, list[tuple[int, bytes]]] = field(default_factory=lambda: {"search": [], "vectors": []})
     _words: list[tuple[int, bytes, int, bytes, bytes]] = field(
         default_factory=list[tuple[int, bytes, int, bytes, bytes]]
@@ -160,9 +162,16 @@ class SearchWrites:
         for change in changes.documents:
             if change.found:
                 self._change(change)
+        if changes.found and self._filled is None:
+            self._filled = SearchWrites(self.schema)
         for new in changes.found:
-            self._put(new.index, new.by_creation_time, new.entry)
+            assert self._filled is not None, "it was made just now"
+            self._filled._put(new.index, new.by_creation_time, new.entry)
         self._emptied += changes.emptied
+
+    def filling(self) -> list[Statement]:
+        """What goes before all other changes of the batch, which may take some of it away again."""
+        return self._filled.statements() if self._filled is not None else []
 
     def statements(self) -> list[Statement]:
         found: list[Statement] = []

@@ -60,6 +60,9 @@ class Writes:
     _removed: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
     _added: list[tuple[int, bytes, int, bytes]] = field(default_factory=list[tuple[int, bytes, int, bytes]])
     """Index, key, and the document by a short key that it has in another index."""
+    _filled: list[tuple[int, bytes, int, bytes]] = field(default_factory=list[tuple[int, bytes, int, bytes]])
+    """What an index in the making gets, like `_added`. It goes first: whoever changed one of those documents before, in
+    this batch, has made the filling run again; whoever changes one after it takes its entry away again."""
     _cleared: list[KeyRange] = field(default_factory=list[KeyRange])
 
     def add(self, changes: Changes) -> None:
@@ -70,7 +73,7 @@ class Writes:
         else:
             for change in changes.documents:
                 self._change(change)
-        self._added += [(index, key, owner, owner_key) for owner, owner_key, index, key in changes.entries]
+        self._filled += [(index, key, owner, owner_key) for owner, owner_key, index, key in changes.entries]
 
     def _change(self, change: DocumentChange) -> None:
         if change.inserted:
@@ -89,7 +92,9 @@ class Writes:
     def statements(self, record: Record) -> list[Statement]:
         """The statements in their order, the last one of which is that of the commit record."""
         found: list[Statement] = [(_CLEAR[span.stop is not None], long_bounds(span)) for span in self._cleared]
-        found += [*self._changes(), *self.search.statements()]
+        if self._filled:
+            found.append(_addition(self._filled))
+        found += [*self.search.filling(), *self._changes(), *self.search.statements()]
         documents, entries, is_short = self._new_rows()
         record.next_seq = self.next_seq
         ts, catalog_ts, next_seq, node, batch, members = record.row()
@@ -111,10 +116,7 @@ class Writes:
             hashes = [hash_of(key) for _, key in self._removed]
             found.append((_REMOVE, (*_keys(self._removed), blobs(hashes))))
         if self._added:
-            keys = [entry[:2] for entry in self._added]
-            hashes, rests = [hash_of(key) for _, key in keys], [key[KEY_BYTES:] for _, key in keys]
-            documents = [entry[2:] for entry in self._added]
-            found.append((_ADD, (*_keys(keys), blobs(hashes), blobs(rests), *_keys(documents))))
+            found.append(_addition(self._added))
         return found
 
     def _new_rows(self) -> tuple[Sequence[Any], Sequence[Any], bool]:
@@ -141,6 +143,13 @@ class Writes:
         hashes, rests = [hash_of(key) for key in keys], [key[KEY_BYTES:] for key in keys]
         firsts = [key[:KEY_BYTES] for key in keys]
         return documents, (integers(indexes), blobs(firsts), integers(owners), blobs(hashes), blobs(rests)), False
+
+
+def _addition(added: Sequence[tuple[int, bytes, int, bytes]]) -> Statement:
+    keys = [entry[:2] for entry in added]
+    hashes, rests = [hash_of(key) for _, key in keys], [key[KEY_BYTES:] for _, key in keys]
+    documents = [entry[2:] for entry in added]
+    return _ADD, (*_keys(keys), blobs(hashes), blobs(rests), *_keys(documents))
 
 
 def _by_id(changes: Sequence[DocumentChange]) -> tuple[Any, Any]:
