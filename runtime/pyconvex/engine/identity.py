@@ -3,8 +3,9 @@
 https://docs.convex.dev/auth/functions-auth
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pyconvex.errors import PyconvexError, RequestRefused
@@ -28,6 +29,10 @@ class Identity:
     kind: IdentityKind
     attributes: Mapping[str, Value] | None = None
     error: PyconvexError | None = None
+    expires: float | None = None
+    """Seconds since 1970 from which the token counts no more, leeway included; None for what has no end."""
+    token: str | None = field(default=None, compare=False, repr=False)
+    """The token that was verified, as it was sent."""
 
     @property
     def is_admin(self) -> bool:
@@ -38,6 +43,20 @@ class Identity:
     def identity_type(self) -> str:
         return self.kind.value
 
+    @property
+    def key(self) -> bytes | None:
+        """Equal for callers between whom `get_user_identity()` makes no difference; None for those who are nobody."""
+        if self.error is not None:
+            return json.dumps([self.error.code, self.error.message]).encode()
+        if self.attributes is None:
+            return None
+        return json.dumps(self.attributes, sort_keys=True, default=repr).encode()
+
+    def check_fresh(self, now_ms: float) -> None:
+        """Raises `RequestRefused` 401 `TokenExpired` when the token was verified once, and has expired since."""
+        if self.expires is not None and now_ms / 1000 >= self.expires:
+            raise RequestRefused(401, "TokenExpired", "Convex token identity expired")
+
 
 _ADMINS = frozenset({IdentityKind.ADMIN, IdentityKind.ACTING_USER, IdentityKind.SYSTEM})
 
@@ -47,8 +66,13 @@ SYSTEM = Identity(IdentityKind.SYSTEM)
 
 
 def user(attributes: Mapping[str, object]) -> Identity:
-    """A user whose token was verified. `attributes` are the fields of the identity, in Convex's names."""
+    """A user as a test describes one. `attributes` are the fields of the identity, in Convex's names."""
     return Identity(IdentityKind.USER, _complete(attributes))
+
+
+def verified(attributes: Mapping[str, Value], *, expires: float, token: str) -> Identity:
+    """A user whose token was verified."""
+    return Identity(IdentityKind.USER, attributes, expires=expires, token=token)
 
 
 def acting_as(attributes: Mapping[str, object]) -> Identity:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 from pyconvex.errors import Place
+from pyconvex.functions.auth_config import NO_AUTH, AuthConfig
 from pyconvex.functions.function import Function
 from pyconvex.functions.references import snake
 from pyconvex.functions.router import HttpRouter, Route
@@ -30,6 +31,7 @@ class Registry:
     root: Path
     modules: Mapping[str, ModuleType]
     folder: Path = Path("convex")
+    auth: AuthConfig = NO_AUTH
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     hashes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     handlers: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))

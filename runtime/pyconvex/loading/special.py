@@ -1,4 +1,4 @@
-"""The modules whose `default` means something: `http.py` and `schema.py`."""
+"""The modules whose `default` means something: `http.py`, `schema.py` and `auth_config.py`."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,7 @@ from types import FunctionType, ModuleType
 from typing import Any, Generic, TypeVar
 
 from pyconvex.errors import Place, Problem
+from pyconvex.functions.auth_config import AuthConfig, CustomJwtProvider, OidcProvider, auth_config
 from pyconvex.functions.function import RegisteredFunction
 from pyconvex.functions.router import HttpRouter, http_router
 from pyconvex.loading.frames import Project
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Special(Generic[T]):
-    """What `http.py` or `schema.py` has to export, and how its problems are called."""
+    """What `http.py` or another of these has to export, and how its problems are called."""
 
     kind: type[T]
     noun: str
@@ -47,6 +48,15 @@ _SCHEMA = _Special(
     call="define_schema({...})",
     otherwise="end with `default = define_schema({...})`",
 )
+_AUTH = _Special(
+    kind=AuthConfig,
+    noun="an auth configuration",
+    code="AuthConfig",
+    variable="auth",
+    factory=auth_config,
+    call="auth_config(...)",
+    otherwise="end with `default = auth_config(oidc(domain=..., application_id=...))`",
+)
 
 
 def router_of(module: ModuleType, source: Source) -> tuple[HttpRouter | None, list[Problem]]:
@@ -57,6 +67,11 @@ def router_of(module: ModuleType, source: Source) -> tuple[HttpRouter | None, li
 def schema_of(module: ModuleType, source: Source) -> tuple[Schema | None, list[Problem]]:
     """The schema that `schema.py` exports, or why there is none (https://docs.convex.dev/database/schemas)."""
     return _default_of(module, source, _SCHEMA)
+
+
+def auth_of(module: ModuleType, source: Source) -> tuple[AuthConfig | None, list[Problem]]:
+    """The providers that `auth_config.py` exports, or why there are none (https://docs.convex.dev/auth)."""
+    return _default_of(module, source, _AUTH)
 
 
 def pending_routes(router: HttpRouter, project: Project) -> Iterator[Problem]:
@@ -165,6 +180,12 @@ def _hint_for(default: object, contents: Mapping[str, Any], special: _Special[An
         return "wrap it: `default = define_schema({...})`"
     if special is _SCHEMA and isinstance(default, TableDefinition):
         return 'name the table: `default = define_schema({"messages": define_table(...)})`'
+    if special is _AUTH and isinstance(default, OidcProvider | CustomJwtProvider):
+        return f"wrap it: `default = auth_config({_made_by(default)}(...))`"
+    if special is _AUTH and isinstance(default, list | tuple):
+        return "give its providers one by one: `default = auth_config(oidc(...), custom_jwt(...))`"
+    if special is _AUTH and isinstance(default, dict):
+        return "write `default = auth_config(oidc(domain=..., application_id=...))`"
     return special.otherwise
 
 
@@ -188,9 +209,17 @@ def described(value: object) -> str:
             return "a schema"
         case TableDefinition():
             return "a single table"
+        case AuthConfig():
+            return "an auth configuration"
+        case OidcProvider() | CustomJwtProvider():
+            return "a single provider"
         case _:
             name = type(value).__name__
             return f"{_article(name)} {name}" + (" app" if _application(value) else "")
+
+
+def _made_by(provider: OidcProvider | CustomJwtProvider) -> str:
+    return "oidc" if isinstance(provider, OidcProvider) else "custom_jwt"
 
 
 def _article(noun: str) -> str:

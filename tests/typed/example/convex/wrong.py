@@ -2,6 +2,7 @@
 # fmt: off
 """What has to be refused: every line with a comment, by the rule that the comment names; and no other line."""
 
+from pyconvex.server import auth_config, custom_jwt, oidc
 from pyconvex.values import undefined
 
 from ._generated.api import api, internal
@@ -97,3 +98,14 @@ async def not_the_document(ctx: QueryCtx, id: Id.users) -> Doc.teams | None:
 
 @query  # reportArgumentType reportCallIssue reportUntypedFunctionDecorator
 async def with_the_wrong_ctx(ctx: MutationCtx) -> None: ...
+
+
+async def who(ctx: QueryCtx) -> None:
+    identity = await ctx.auth.get_user_identity()
+    identity["email"]  # reportOptionalSubscript
+    if identity is not None:
+        identity.get("email").lower()  # reportOptionalMemberAccess
+    oidc(domain="https://auth.test")  # reportCallIssue
+    oidc("https://auth.test", "app")  # reportCallIssue
+    custom_jwt(issuer="x", jwks="https://x.test/keys", algorithm="HS256")  # reportArgumentType
+    auth_config({"domain": "https://auth.test", "applicationID": "app"})  # reportArgumentType
