@@ -11,7 +11,7 @@ from pathlib import Path
 PLACEHOLDER = "pyconvex-project"
 DEFAULT = "messages"
 _FOLDER = Path(__file__).parent
-_NOT_PART = {"__pycache__", ".pyconvex", ".pytest_cache", ".ruff_cache", ".env.local"}
+_NOT_PART = {"__pycache__", ".pyconvex", ".pytest_cache", ".ruff_cache", ".env.local", "node_modules", "dist"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from ._generated.server import QueryCtx, query
 async def get(ctx: QueryCtx, id: Id.users) -> Doc.users | None:
     return await ctx.db.get(id)
 """
-ALL = "api.py, api.pyi, data_model.py, server.py and server.pyi"
+ALL = "api.d.ts, api.js, api.py, api.pyi, dataModel.d.ts, data_model.py, server.py and server.pyi"
+BY_TABLES = "api.d.ts, api.pyi, dataModel.d.ts, data_model.py and server.pyi"
 
 
 @pytest.fixture
@@ -52,9 +53,9 @@ def test_it_says_what_it_wrote_and_writes_only_what_changed(project: Path) -> No
     assert times(project) == before
     add_teams(project)
     ran = command("codegen", folder=project)
-    assert ran == Ran(0, "", "✔ wrote convex/_generated/api.pyi, data_model.py and server.pyi\n")
+    assert ran == Ran(0, "", f"✔ wrote convex/_generated/{BY_TABLES}\n")
     assert {name for name, time in times(project).items() if time != before[name]} == {
-        "api.pyi", "data_model.py", "server.pyi",
+        "api.d.ts", "api.pyi", "dataModel.d.ts", "data_model.py", "server.pyi",
     }  # fmt: skip
     assert not (project / ".pyconvex").exists()
 
@@ -66,7 +67,7 @@ def test_check_names_what_is_stale_and_writes_nothing(project: Path) -> None:
     assert command("codegen", "--check", folder=project) == Ran(
         1,
         "",
-        "error: out of date: convex/_generated/api.pyi, data_model.py and server.pyi\nhint: run `pyconvex codegen`\n",
+        f"error: out of date: convex/_generated/{BY_TABLES}\nhint: run `pyconvex codegen`\n",
     )
     assert times(project) == before
 
@@ -75,10 +76,12 @@ def test_what_others_put_there_stays(project: Path) -> None:
     command("codegen", folder=project)
     folder = project / "convex/_generated"
     (folder / "ours.py").write_text("mine = 1\n")
+    (folder / "server.js").write_text("export const theirs = 1;\n")
     (folder / "old.pyi").write_text((folder / "api.pyi").read_text())
-    assert command("codegen", folder=project).stderr == "✔ removed convex/_generated/old.pyi\n"
-    assert (folder / "ours.py").exists()
-    assert not (folder / "old.pyi").exists()
+    (folder / "old.d.ts").write_text((folder / "api.d.ts").read_text())
+    assert command("codegen", folder=project).stderr == "✔ removed convex/_generated/old.d.ts and old.pyi\n"
+    assert {"ours.py", "server.js"} < set(times(project))
+    assert {"old.pyi", "old.d.ts"}.isdisjoint(times(project))
 
 
 def test_a_folder_that_cannot_be_written_is_named(project: Path) -> None:
@@ -92,7 +95,9 @@ def test_a_failing_module_does_not_hold_up_the_types_of_the_tables(project: Path
     (project / "convex/users.py").write_text("import nowhere\n")
     ran = command("codegen", folder=project)
     assert ran.exit_code == 1
-    assert ran.stderr.startswith("✔ wrote convex/_generated/data_model.py and server.pyi, from the schema alone\n")
+    assert ran.stderr.startswith(
+        "✔ wrote convex/_generated/dataModel.d.ts, data_model.py and server.pyi, from the schema alone\n"
+    )
     assert "convex/users.py:1" in ran.stderr
 
 
@@ -104,6 +109,8 @@ def test_dev_keeps_up_with_the_schema(project: Path) -> None:
         wait_until(lambda: "teams:get" in running.said, "the table and its use arrive together")
         assert "error" not in running.said
         wait_until(lambda: "class teams(TableId)" in model.read_text(), "it is written")
+        declared = [model.with_name(name) for name in ("api.d.ts", "dataModel.d.ts")]
+        wait_until(lambda: all("  teams: {" in path.read_text() for path in declared), "for TypeScript too")
         (project / "convex/users.py").write_text("import nowhere\n")
         (project / "convex/schema.py").write_text(
             SCHEMA.replace("schema({", 'schema({"teams": define_table({"n": v.null()}), ')

@@ -96,12 +96,18 @@ def test_in_an_existing_project_the_command_says_what_it_did(tmp_path: Path) -> 
     )
 
 
+def test_a_front_end_wants_its_packages_first(tmp_path: Path) -> None:
+    ran = command("init", "chat", "--template", "react", folder=tmp_path)
+    assert ran.stderr.endswith('  next:  cd chat && npm install && pyconvex dev --start "npm run dev"\n')
+    assert '"name": "chat"' in (tmp_path / "chat/package.json").read_text()
+
+
 def test_an_unknown_template_is_refused(tmp_path: Path) -> None:
     ran = command("init", "--template", "mesages", folder=tmp_path)
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert (
         ran.stderr
-        == "error: there is no template 'mesages'; known are basic and messages\nhint: did you mean messages?\n"
+        == "error: there is no template 'mesages'; known are basic, messages and react\nhint: did you mean messages?\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -23,7 +23,7 @@ def template(request: pytest.FixtureRequest) -> Template:
 
 
 def test_what_there_is() -> None:
-    assert NAMES == ["basic", "messages"]
+    assert NAMES == ["basic", "messages", "react"]
     assert DEFAULT in NAMES
     assert all(each.about.endswith(".") and PLACEHOLDER not in each.about for each in templates().values())
 

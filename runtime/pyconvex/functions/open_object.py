@@ -18,25 +18,25 @@ class OpenObject(Validator):
     kind = "any"
 
     def __init__(self, fields: Mapping[str, Validator], further: Validator, ctx: str) -> None:
-        self._known = Object(fields)
-        self._further = further
+        self.known = Object(fields)
+        self.further = further
         self._ctx = ctx
         self.check = self._check
 
     def _check(self, value: Any, tables: TableNames) -> Any:
         given: dict[str, Any] = value
         if type(given) is not dict:
-            raise no_match(value, self._known.text())
+            raise no_match(value, self.known.text())
         if self._ctx in given:
-            raise extra_field(self._ctx, given, self._known.text())
-        fields = self._known.fields
-        checked = self._known.check({name: item for name, item in given.items() if name in fields}, tables)
+            raise extra_field(self._ctx, given, self.known.text())
+        fields = self.known.fields
+        checked = self.known.check({name: item for name, item in given.items() if name in fields}, tables)
         others = {name: self._other(name, item, tables) for name, item in given.items() if name not in fields}
         return {**checked, **others}
 
     def _other(self, name: str, item: Any, tables: TableNames) -> Any:
         try:
-            return self._further.check(item, tables)
+            return self.further.check(item, tables)
         except Mismatch as mismatch:
             raise mismatch.inside(field_step(name)) from None
 
@@ -47,7 +47,7 @@ class OpenObject(Validator):
         return "v.any()"
 
     def parts(self) -> tuple[Validator, ...]:
-        return (*self._known.parts(), self._further)
+        return (*self.known.parts(), self.further)
 
     def _identity(self) -> object:
-        return self._known, self._further, self._ctx
+        return self.known, self.further, self._ctx
