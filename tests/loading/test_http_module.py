@@ -1,5 +1,7 @@
 """Every row of the table of what `http.py` may be, as a problem."""
 
+from pathlib import Path
+
 import pytest
 
 from support.folder import FunctionsFolder, seen
@@ -37,6 +39,70 @@ def test_every_route_without_a_handler_is_named(folder: FunctionsFolder) -> None
         "default = http\n",
     )
     assert [str(problem.place) for problem in folder.problems()] == ["convex/http.py:3", "convex/http.py:4"]
+
+
+SEVERAL = """
+http.route(path="a", method="GET", handler=get)
+
+
+@http.route(path_prefix="/b", method="GET")
+async def b(ctx, request) -> Later:
+    return Response("b")
+
+
+http.route(path="/c", method="GET", handler=get)
+for path in ("/d", "/c"):
+    http.route(path=path, method="GET", handler=get)
+http.route(
+    path="/e",
+    method="get",
+    handler=get,
+)
+http.mount("/f", get)
+default = http
+"""
+
+
+def test_all_bad_routes_are_told_at_once(folder: FunctionsFolder) -> None:
+    folder.write("messages.py", HANDLERS)
+    folder.write("http.py", "from __future__ import annotations\n" + ROUTES + SEVERAL)
+    first = 2 + ROUTES.count("\n")
+    assert [(problem.code, str(problem.place)) for problem in folder.problems()] == [
+        ("PathWithoutSlash", f"convex/http.py:{first + 1}"),
+        ("PrefixWithoutSlash", f"convex/http.py:{first + 4}"),
+        ("DuplicateRoute", f"convex/http.py:{first + 11}"),
+        ("InvalidMethod", f"convex/http.py:{first + 12}"),
+        ("PrefixWithoutSlash", f"convex/http.py:{first + 17}"),
+    ]
+
+
+def test_ten_of_them_are_enough(folder: FunctionsFolder) -> None:
+    folder.write("messages.py", HANDLERS)
+    folder.write("http.py", ROUTES + 'http.route(path="a", method="GET", handler=get)\n' * 12 + "default = http\n")
+    assert len(folder.problems()) == 10
+
+
+def test_what_follows_from_a_bad_route_is_not_told(folder: FunctionsFolder) -> None:
+    folder.write("messages.py", HANDLERS)
+    bad = '@http.route(path="a", method="GET")\nasync def a(ctx, request):\n    return Response("a")\n'
+    later = 'http.route(path="/b", method="GET", handler=a)\nhttp.route(path="b", method="GET", handler=get)\n'
+    folder.write("http.py", ROUTES + bad + later + "default = http\n")
+    assert [problem.code for problem in folder.problems()] == ["PathWithoutSlash"]
+
+
+def test_bad_routes_of_another_module_are_told_once(folder: FunctionsFolder) -> None:
+    folder.write("messages.py", HANDLERS)
+    bad = 'http.route(path="a", method="GET", handler=get)\nhttp.route(path="b", method="GET", handler=get)\n'
+    folder.write("routes.py", ROUTES + bad)
+    folder.write("http.py", "from .routes import http as default\n")
+    assert [problem.place and problem.place.file for problem in folder.problems()] == ["convex/routes.py"] * 2
+
+
+def test_the_rest_of_a_module_with_a_bad_route_has_no_more_time_than_the_whole(tmp_path: Path) -> None:
+    folder = FunctionsFolder(tmp_path, seconds=0.3)
+    folder.write("messages.py", HANDLERS)
+    folder.write("http.py", ROUTES + 'http.route(path="a", method="GET", handler=get)\nwhile True:\n    pass\n')
+    assert [problem.code for problem in folder.problems()] == ["LoadTimeout"]
 
 
 def test_a_router_from_another_module_will_do(folder: FunctionsFolder) -> None:

@@ -45,7 +45,7 @@ def test_a_module_that_fails_does_not_hold_up_what_the_schema_says(folder: Funct
     folder.write("about.py", "import nowhere\n")
     with pytest.raises(LoadFailed) as failed:
         folder.load()
-    assert sorted(failed.value.generated) == ["data_model.py", "server.pyi"]
+    assert sorted(failed.value.generated) == ["dataModel.d.ts", "data_model.py", "server.pyi"]
     assert "class teams(TableId)" in failed.value.generated["data_model.py"]
 
 

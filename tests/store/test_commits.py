@@ -13,7 +13,7 @@ import pytest
 
 from pyconvex.clock import ManualClock, SystemClock
 from pyconvex.settings import Limits
-from pyconvex.store import sqlite_disk
+from pyconvex.store import sqlite_batches, sqlite_disk
 from pyconvex.store.keys import Changes, Commit
 from pyconvex.store.persistence import StoreFailed
 from pyconvex.store.sqlite import SqlitePersistence
@@ -395,6 +395,7 @@ class FailingCommit:
 
 def test_a_failed_commit_refuses_the_whole_batch_and_only_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = FailingCommit(monkeypatch)
+    monkeypatch.setattr(sqlite_batches, "BATCH_SECONDS", 60.0)  # one batch, however busy the machine is
 
     async def test(store: Store) -> None:
         heard: list[int] = []

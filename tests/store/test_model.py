@@ -24,7 +24,6 @@ from hypothesis.stateful import (
 from pyconvex.clock import SystemClock
 from pyconvex.schema import define_schema, define_table
 from pyconvex.settings import Limits
-from pyconvex.store import transaction as transaction_module
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import undefined, v
@@ -234,9 +233,10 @@ class StoreAgainstDict(RuleBasedStateMachine):
         self.database = self.closing.enter_context(database_of(self.kind, folder))
         self.loop = asyncio.new_event_loop()
         self.model: Model = {}
-        self.page_rows = transaction_module.PAGE_ROWS_MAX
-        # Pages of three rows: so few documents already need several.
-        transaction_module.PAGE_ROWS_MAX = 3  # type: ignore[misc]  # a constant, made small for this machine
+        small_pages = self.closing.enter_context(pytest.MonkeyPatch.context())
+        for module in ("scan", "transaction"):
+            # Pages of three rows: so few documents already need several.
+            small_pages.setattr(f"pyconvex.store.{module}.PAGE_ROWS_MAX", 3)
         self.store = self.opened()
 
     def opened(self) -> Store:
@@ -247,7 +247,6 @@ class StoreAgainstDict(RuleBasedStateMachine):
         return store
 
     def teardown(self) -> None:
-        transaction_module.PAGE_ROWS_MAX = self.page_rows  # type: ignore[misc]  # as above
         self.loop.run_until_complete(self.store.close())
         self.loop.close()
         self.closing.close()

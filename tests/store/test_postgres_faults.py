@@ -3,94 +3,20 @@
 import asyncio
 import random
 import re
-from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
-from pyconvex.clock import SystemClock
-from pyconvex.settings import Limits
 from pyconvex.store import postgres_notices
 from pyconvex.store.keys import Commit
-from pyconvex.store.persistence import Committed, StoreFailed
-from pyconvex.store.postgres import PostgresPersistence
+from pyconvex.store.persistence import StoreFailed
 from pyconvex.store.postgres_server import Server
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
-from pyconvex.values import Value
 from support.postgres import fresh_database, server
 from support.proxy import Cut, Proxy, proxied
-
-CALLERS = 8
-PATIENCE_SECONDS = 20
-
-
-class Load:
-    """Callers that insert numbers, each number once, and remember which were acknowledged."""
-
-    def __init__(self, stores: list[Store]) -> None:
-        self.acknowledged: list[Committed[int]] = []
-        self.refused: list[int] = []
-        self._stores = stores
-        self._next = 0
-        self._over = False
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        callers = [asyncio.create_task(self._call(store)) for store in self._stores for _ in range(CALLERS)]
-        try:
-            yield
-        finally:
-            self._over = True
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await asyncio.gather(*callers)
-
-    async def more(self, count: int = 20) -> None:
-        """Wait for so many further acknowledgements."""
-        wanted = len(self.acknowledged) + count
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(self.acknowledged) < wanted:
-                await asyncio.sleep(0.002)
-
-    async def _call(self, store: Store) -> None:
-        while not self._over:
-            self._next += 1
-            number = self._next
-
-            async def work(transaction: Transaction, number: int = number) -> int:
-                if number % 3 == 0:  # some of them read
-                    index = transaction.index("notes", "by_creation_time")
-                    assert index is None or await transaction.take(index, limit=1) is not None
-                await transaction.insert("notes", {"n": number})
-                return number
-
-            try:
-                self.acknowledged.append(await store.mutate(work))
-            except StoreFailed:
-                self.refused.append(number)
-
-    async def check(self, store: Store) -> None:
-        stored = Counter(await numbers(store))
-        assert [number for number, times in stored.items() if times > 1] == []
-        assert {committed.value for committed in self.acknowledged} <= stored.keys()
-        assert not set(self.refused) & stored.keys()
-        stamps = [committed.ts for committed in self.acknowledged]
-        assert len(set(stamps)) == len(stamps)
-
-
-async def numbers(store: Store) -> list[Value]:
-    async with store.snapshot() as transaction:
-        index = transaction.index("notes", "by_creation_time")
-        return [] if index is None else [document["n"] for document in await transaction.take(index)]
-
-
-async def opened(url: str) -> Store:
-    limits = Limits(read_documents=10**6, read_bytes=2**40)
-    store = Store(PostgresPersistence(url), limits, SystemClock())
-    await store.open()
-    return store
-
+from support.store_load import PATIENCE_SECONDS, Load, numbers, opened
 
 Story = Callable[[list[Store], Proxy, str], Awaitable[None]]
 
@@ -373,5 +299,28 @@ def test_old_records_go_and_the_newest_stays(monkeypatch: pytest.MonkeyPatch) ->
         assert len(await numbers(store)) == 20
         await store.mutate(lambda t: t.insert("notes", {"n": 20}))
         assert len(await numbers(store)) == 21
+
+    play(story)
+
+
+def test_giving_up_closing_harms_nobody_who_is_still_at_work() -> None:
+    async def story(stores: list[Store], _proxy: Proxy, _name: str) -> None:
+        (store,) = stores
+        running, gate = asyncio.Event(), asyncio.Event()
+
+        async def slow(transaction: Transaction) -> str:
+            running.set()
+            await gate.wait()
+            return await transaction.insert("notes", {"n": 1})
+
+        working = asyncio.create_task(store.mutate(slow))
+        await running.wait()
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        gate.set()
+        assert (await working).value
 
     play(story)

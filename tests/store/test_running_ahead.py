@@ -232,6 +232,36 @@ def test_a_write_that_fails_under_a_reader_runs_the_others_again(
     on_file(tmp_path / "x.db", test)
 
 
+def test_a_write_that_fails_while_others_run_ahead_is_the_only_one_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = SqliteWriter.apply
+    writing, go_on = threading.Event(), threading.Event()
+
+    def failing(writer: SqliteWriter, changes: Sequence[Changes]) -> None:
+        writing.set()
+        assert go_on.wait(PATIENCE_SECONDS)
+        apply(writer, changes)
+        if any(b"bad" in document.body for each in changes for document in each.documents):
+            raise sqlite3.IntegrityError("no")
+
+    async def test(store: Store) -> None:
+        monkeypatch.setattr(SqliteWriter, "apply", failing)
+        runs: list[str] = []
+        first = [store.mutate(insert(text)) for text in ("a", "bad", "b")]
+        written = asyncio.gather(*first, return_exceptions=True)
+        await until(writing.is_set)
+        ahead = [store.mutate(counted(insert("c"), runs, "ahead")), store.mutate(counted(texts, runs, "reading"))]
+        ran = asyncio.gather(*ahead, return_exceptions=True)
+        await until(lambda: runs == ["ahead", "reading"])
+        go_on.set()
+        outcomes = [*await written, *await ran]
+        assert [isinstance(outcome, StoreFailed) for outcome in outcomes] == [False, True, False, False, False]
+        assert sorted(map(str, await all_texts(store))) == ["a", "b", "c", "first"]
+
+    on_file(tmp_path / "x.db", test)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 21, 70, 150])
 def test_however_many_rows_are_written_at_once_all_are_found(tmp_path: Path, count: int) -> None:
     async def test(store: Store) -> None:

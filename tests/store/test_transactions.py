@@ -141,6 +141,7 @@ def test_a_deleted_document_is_gone_at_once(open_store: OpenStore) -> None:
 
 MISSING = DocumentId(10001, bytes(16))
 GONE = encode_id(MISSING)
+NO_TABLE_NAME = "Invalid table name '{}': letters, digits and underscores, at most 64, and a letter in front"
 
 
 WRONG_WRITES: list[tuple[Callable[[Transaction, DocumentId], Awaitable[object]], str]] = [
@@ -148,22 +149,39 @@ WRONG_WRITES: list[tuple[Callable[[Transaction, DocumentId], Awaitable[object]],
     (lambda t, note: t.replace(MISSING, {"author": "a"}), f"Replace on nonexistent document ID {GONE}"),
     (lambda t, note: t.delete(MISSING), f"Delete on nonexistent document ID {GONE}"),
     (lambda t, note: t.delete(DocumentId(77, bytes(16))), "Delete on nonexistent document ID "),
-    (lambda t, note: t.insert("notes", {"author": "a", "_id": GONE}), f"Provided document ID '{GONE}'"),
-    (lambda t, note: t.insert("notes", {"author": "a", "_creationTime": 1.5}), "Provided creation time 1.5"),
-    (lambda t, note: t.patch(note, {"_id": GONE}), f"doesn't match '_id' field '{GONE}'"),
-    (lambda t, note: t.replace(note, {"_creationTime": 1.0, "author": "a"}), "doesn't match '_creationTime' field"),
+    (
+        lambda t, note: t.insert("notes", {"author": "a", "_id": GONE}),
+        f"Provided document ID '{GONE}': an insert makes the `_id` itself",
+    ),
+    (
+        lambda t, note: t.insert("notes", {"author": "a", "_creationTime": 1.5}),
+        "Provided creation time 1.5: an insert sets `_creationTime` itself",
+    ),
+    (lambda t, note: t.patch(note, {"_id": GONE}), f"' doesn't match '_id' field '{GONE}'"),
+    (lambda t, note: t.patch(note, {"_id": GONE}), "Provided document ID 'j"),
+    (lambda t, note: t.replace(note, {"_creationTime": 1.0, "author": "a"}), "Provided creation time 1"),
+    (
+        lambda t, note: t.replace(note, {"_creationTime": 1.0, "author": "a"}),
+        " doesn't match '_creationTime' field 1.0",
+    ),
     (
         lambda t, note: t.insert("free", {"_x": 1}),
         "Field '_x' starts with an underscore, which is only allowed for system fields like '_id'",
     ),
     (lambda t, note: t.patch(note, {"a b": 1}), "'a b' is not an identifier"),
     (lambda t, note: t.insert("_nothing", {}), "System tables (prefixed with `_`) are read-only."),
-    (lambda t, note: t.insert("9lives", {}), "Invalid table name '9lives'"),
+    (lambda t, note: t.insert("9lives", {}), NO_TABLE_NAME.format("9lives")),
+    (lambda t, note: t.insert("a" * 65, {}), NO_TABLE_NAME.format("a" * 65)),
+    (lambda t, note: t.insert("über", {}), NO_TABLE_NAME.format("über")),
+    (
+        lambda t, note: t.insert("free", {f"f{number}": 1 for number in range(1023)}),
+        "Document has too many fields (1025 > maximum 1024)",
+    ),
     (
         lambda t, note: t.insert("free", {"text": "x" * 2**20}),
         "Value is too large (1.00 MiB > maximum size 1 MiB)",
     ),
-    (lambda t, note: t.insert("free", {"deep": nested(16)}), "Document is too nested"),
+    (lambda t, note: t.insert("free", {"deep": nested(16)}), "Document is too nested (17 levels > maximum nesting 16)"),
     (
         lambda t, note: t.insert("notes", {"author": 5}),
         'in table "notes" because it does not match the schema: Value does not match validator.\nPath: .author',

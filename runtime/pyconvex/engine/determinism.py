@@ -1,7 +1,8 @@
 """Time and chance as queries and mutations see them: the clock stands still, and randomness is the call's own.
 
-User modules get these modules instead of Python's `time`, `datetime`, `random`, `uuid`, `secrets` and `os`. In actions,
-and while modules are loaded, they do what Python's do. Nothing is changed for the rest of the process.
+User modules get these modules instead of Python's `time`, `datetime`, `random`, `uuid`, `secrets` and `os`, whichever
+way they import them. In actions, and while modules are loaded, they do what Python's do. Nothing is changed for the
+rest of the process.
 https://docs.convex.dev/functions/runtimes#restrictions-on-queries-and-mutations
 """
 
@@ -15,12 +16,14 @@ import time as real_time
 import uuid as real_uuid
 from collections.abc import Callable, Mapping
 from functools import wraps
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any, Final, Self, TypeVar, cast
 
 from pyconvex.engine.execution import Execution, current
 from pyconvex.engine.guard import NotInQueriesOrMutations
+from pyconvex.engine.variants import findable, variant
 from pyconvex.functions.fetch.blob import take_time_from
+from pyconvex.functions.fetch.form_data import take_chance_from
 
 T = TypeVar("T")
 
@@ -40,13 +43,6 @@ def _now() -> float | None:
         return None
     execution.root.time_read = True
     return execution.started_ms / 1000
-
-
-def _variant(module: ModuleType, **changes: object) -> ModuleType:
-    """A module like `module`, but for `changes`."""
-    variant = ModuleType(module.__name__, module.__doc__)
-    vars(variant).update({**vars(module), **changes})
-    return variant
 
 
 def _instead(original: Callable[..., Any], frozen: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,7 +94,7 @@ def _still_time() -> ModuleType:
     }
     moments = {name: _of_now(getattr(real_time, name)) for name in ("gmtime", "localtime", "ctime")}
     strftime = _instead(real_time.strftime, _formatted)
-    return _variant(real_time, **clocks, **moments, strftime=strftime, sleep=_refused(real_time.sleep, "time.sleep()"))
+    return variant(real_time, **clocks, **moments, strftime=strftime, sleep=_refused(real_time.sleep, "time.sleep()"))
 
 
 # --- datetime
@@ -187,7 +183,7 @@ def _seeded_random() -> ModuleType:
         if callable(function := getattr(real_random, name)) and not isinstance(function, type)
     }
     system = _refused(real_random.SystemRandom, _SECRET)
-    return _variant(real_random, **shared, Random=_Random, SystemRandom=system)
+    return variant(real_random, **shared, Random=_Random, SystemRandom=system)
 
 
 def _drawing(name: str) -> Callable[..., Any]:
@@ -198,9 +194,18 @@ def _uuid4() -> real_uuid.UUID:
     return real_uuid.UUID(int=_chance().getrandbits(128), version=4)
 
 
+def _refused_uuids() -> dict[str, Callable[..., Any]]:
+    names = (name for name in ("uuid1", "uuid6", "uuid7", "uuid8") if hasattr(real_uuid, name))
+    return {name: _refused(getattr(real_uuid, name), f"uuid.{name}()") for name in names}
+
+
+def _random_bytes(count: int) -> bytes:
+    return _chance().randbytes(count)
+
+
 def _all_refused(module: ModuleType) -> ModuleType:
     functions = {name: getattr(module, name) for name in module.__all__ if name != "compare_digest"}
-    return _variant(module, **{name: _refused(function, _SECRET) for name, function in functions.items()})
+    return variant(module, **{name: _refused(function, _SECRET) for name, function in functions.items()})
 
 
 def _chance_of_the_system() -> dict[str, Callable[..., Any]]:
@@ -208,18 +213,17 @@ def _chance_of_the_system() -> dict[str, Callable[..., Any]]:
     return {name: _refused(getattr(real_os, name), _SECRET) for name in names}
 
 
-SUBSTITUTES: Final[Mapping[str, ModuleType]] = MappingProxyType(
+SUBSTITUTES: Final[Mapping[str, ModuleType]] = findable(
     {
         "time": _still_time(),
-        "datetime": _variant(real_datetime, date=_Date, datetime=_DateTime),
+        "datetime": variant(real_datetime, date=_Date, datetime=_DateTime),
         "random": _seeded_random(),
-        "uuid": _variant(
-            real_uuid, uuid4=_instead(real_uuid.uuid4, _uuid4), uuid1=_refused(real_uuid.uuid1, "uuid.uuid1()")
-        ),
+        "uuid": variant(real_uuid, uuid4=_instead(real_uuid.uuid4, _uuid4), **_refused_uuids()),
         "secrets": _all_refused(real_secrets),
-        "os": _variant(real_os, **_chance_of_the_system()),
+        "os": variant(real_os, **_chance_of_the_system()),
     }
 )
 """What the loader hands to user modules, by the name that they import."""
 
 take_time_from(SUBSTITUTES["time"].time)
+take_chance_from(_instead(real_os.urandom, _random_bytes))

@@ -56,6 +56,8 @@ class FilterBuilder:
 
     def field(self, path: str, /) -> Expression:
         """The field at `path` (`"address.city"`), undefined where there is none."""
+        if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # user code need not be checked
+            raise TypeError(f"q.field() takes the path of a field as text, not {type(path).__name__}")
         names = path.split(".")
         if len(names) == 1:
             return Expression(lambda row: row.get(path, undefined), "field", path)
@@ -156,7 +158,9 @@ def _arithmetic(verb: str, left: Any, right: Any, calculate: Callable[[Any, Any]
             raise _invalid(f"Cannot {verb} a {kinds[0]} and a {kinds[1]}")
         try:
             return calculate(_as_stored(a), _as_stored(b))
-        except (OverflowError, ZeroDivisionError) as error:
+        except ZeroDivisionError:
+            raise _invalid(f"Cannot {verb} {a} and {b}: division by zero") from None
+        except OverflowError as error:
             raise _invalid(f"Cannot {verb} {a} and {b}: {error}") from None
 
     return Expression(evaluate, verb, first, second)

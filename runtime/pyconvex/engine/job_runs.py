@@ -94,7 +94,7 @@ class _Attempt:
         if not await jobs.take(transaction, self._job.id):
             raise _Gone
 
-    async def end(self, transaction: Transaction) -> None:
+    async def end(self, transaction: Transaction, execution: Execution, value: Value) -> None:
         await jobs.end(transaction, self._job.id, Phase.WAITING, None, self._clock.now_ms())
 
     async def _run_mutation(self, function: Function, arguments: dict[str, Value]) -> None:

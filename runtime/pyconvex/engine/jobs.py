@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
 from pyconvex.store.catalog import BY_DUE, EMPTY_CATALOG, JOBS, SCHEDULED_FUNCTIONS, Index
+from pyconvex.store.keys import KeyRange
 from pyconvex.store.usage import UNLIMITED, Usage
 from pyconvex.values.ids import DocumentId, decode_id
 from pyconvex.values.keys import behind, encode_key
@@ -72,7 +73,11 @@ class Job:
     args: Value
 
 
-_WAITING: Final = encode_key((Phase.WAITING.value,))
+_PREFIXES: Final = {phase: encode_key((phase.value,)) for phase in Phase}
+_WAITING: Final = _PREFIXES[Phase.WAITING]
+_DUE_BYTES: Final = len(encode_key((0.0,)))
+OUTSTANDING: Final = KeyRange(_JOBS.numbers[_BY_DUE], _PREFIXES[Phase.RUNNING], behind(_WAITING))
+"""The jobs that have not ended: those that run, and those that wait."""
 
 
 async def add(
@@ -184,6 +189,20 @@ def adds_waiting(commit: Commit, known: Collection[bytes]) -> bool:
     )
 
 
+def outstanding_change(commit: Commit) -> int:
+    """How many more jobs have not ended after a commit than before it."""
+    if commit.documents:
+        changes = [each for each in commit.documents if each.indexes[0] == _JOBS.by_id.number]
+        return sum(_is_outstanding(each.after) - _is_outstanding(each.before) for each in changes)
+    phases: dict[bytes, set[Phase]] = {}
+    for index, key in commit.written if commit.touches(_JOBS.by_id.number) else ():
+        for phase, prefix in _PREFIXES.items() if index == OUTSTANDING.index else ():
+            if key.startswith(prefix):
+                phases.setdefault(key[len(prefix) + _DUE_BYTES :], set()).add(phase)
+    # Of another node's jobs we see the phases before and after: what waits was added, unless it goes on in another one.
+    return sum((seen == {Phase.WAITING}) - (Phase.DONE in seen and len(seen) > 1) for seen in phases.values())
+
+
 def is_job_id(id: DocumentId) -> bool:
     return id.table == _SCHEDULED
 
@@ -204,6 +223,10 @@ async def _end(transaction: Transaction, id: DocumentId, state: State, now: floa
     await transaction.patch(_row_id(id), {"phase": Phase.DONE.value, "due": now + KEPT_MS})
 
 
+def _is_outstanding(keys: tuple[bytes, ...]) -> bool:
+    return bool(keys) and OUTSTANDING.covers(OUTSTANDING.index, keys[_BY_DUE])
+
+
 def _by_due(transaction: Transaction) -> Index:
     index = transaction.index(JOBS, BY_DUE)
     assert index is not None, "system tables are always there"
@@ -211,8 +234,7 @@ def _by_due(transaction: Transaction) -> Index:
 
 
 def _span(phase: Phase) -> tuple[bytes, bytes | None]:
-    start = encode_key((phase.value,))
-    return start, behind(start)
+    return _PREFIXES[phase], behind(_PREFIXES[phase])
 
 
 def _row_id(id: DocumentId) -> DocumentId:

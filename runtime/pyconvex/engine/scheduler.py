@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from pyconvex.engine import jobs
+from pyconvex.engine import jobs, session_requests
 from pyconvex.engine.job_runs import give_up, is_conflict, run_job
 from pyconvex.store.persistence import StoreFailed
 from pyconvex.store.usage import UNLIMITED
@@ -124,7 +124,7 @@ class Scheduler:
         return any_at_all
 
     async def tend(self) -> None:
-        """End the actions that no living node runs, and forget jobs that ended long ago."""
+        """End the actions that no living node runs, and forget jobs and session requests that ended long ago."""
         async with self._store.snapshot() as transaction:
             running = await jobs.running(transaction)
         # In this order: a node that has begun an action is alive from before, if it is.
@@ -134,6 +134,8 @@ class Scheduler:
             if node not in self._living or (node == self._store.node and job not in self._running):
                 await give_up(self._runner, job)
         while await self._forget_some():
+            pass
+        while await session_requests.forget_some(self._store, self._clock.now_ms()):
             pass
 
     async def _run(self) -> None:

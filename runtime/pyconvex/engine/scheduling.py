@@ -161,6 +161,7 @@ def _order(
 
 async def _placed(transaction: Transaction, execution: Execution, order: _Order) -> str:
     transaction.usage.schedule(size_of(order.args))
+    await execution.services.outstanding.check(transaction)
     canceled = await _is_of_canceled_job(transaction, execution)
     return await jobs.add(
         transaction, name=order.name, args=order.args, due=order.due, now=order.now, canceled=canceled

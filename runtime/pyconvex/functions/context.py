@@ -16,6 +16,7 @@ from .fetch.blob import Blob
 from .function import RegisteredFunction
 from .queries import ByTime, Query, QueryInitializer, Range, RangeOf, Step, VectorCondition, VectorFilter
 from .references import FunctionReference
+from .user_identity import UserIdentity
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,9 +34,6 @@ I_contra = TypeVar("I_contra", contravariant=True)
 
 Document: TypeAlias = dict[str, Any]
 """A document where its table is unknown."""
-
-UserIdentity: TypeAlias = dict[str, Any]
-"""`tokenIdentifier`, `subject`, `issuer`, then what the token says: `name`, `email`, custom claims."""
 
 
 class TableReader(Protocol[I, D_co, Q_co]):

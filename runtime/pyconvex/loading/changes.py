@@ -1,10 +1,11 @@
-"""What a save changed: the difference of two registries, function by function and route by route."""
+"""What a save changed: the difference of two registries, function by function, route by route, provider by provider."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType
 from typing import TypeVar
 
+from pyconvex.functions.auth_config import Provider
 from pyconvex.functions.function import Function, RegisteredFunction
 from pyconvex.functions.route import Handler, Route
 from pyconvex.loading.registry import Registry, handler_name
@@ -14,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Names in alphabetical order: paths of functions, or routes as `POST /path`."""
+    """Names in alphabetical order: paths of functions, routes as `POST /path`, or issuers of tokens."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -28,9 +29,10 @@ class Difference:
 class Changes:
     functions: Difference = Difference()
     routes: Difference = Difference()
+    auth: Difference = Difference()
 
     def __bool__(self) -> bool:
-        return bool(self.functions or self.routes)
+        return bool(self.functions or self.routes or self.auth)
 
 
 def changes_between(old: Registry | None, new: Registry) -> Changes:
@@ -46,6 +48,7 @@ def changes_between(old: Registry | None, new: Registry) -> Changes:
         _difference(
             _routes(old), _routes(new), lambda one, two: old is not None and _route_differs(one, two, old, new, touched)
         ),
+        _difference(_providers(old), _providers(new), lambda one, two: one != two),
     )
 
 
@@ -75,6 +78,12 @@ def _route_differs(old: Route, new: Route, before: Registry, after: Registry, to
     if name != handler_name(before, old):
         return True
     return name.partition(":")[0] in touched and _handler_print(old.handler) != _handler_print(new.handler)
+
+
+def _providers(registry: Registry | None) -> dict[str, tuple[Provider, ...]]:
+    """By issuer, which may be that of several."""
+    providers = () if registry is None else registry.auth.providers
+    return {each.issuer: tuple(one for one in providers if one.issuer == each.issuer) for each in providers}
 
 
 def _handler_print(handler: Handler) -> object:

@@ -102,7 +102,7 @@ class Explainer:
             place=place,
             hint=error.hint,
             also=(also,) if also else (),
-            remedy=Remedy.SAVE_FILE,
+            remedy=Remedy.SET_VARIABLE if error.remedy is Remedy.SET_VARIABLE else Remedy.SAVE_FILE,
             trace=_trace(error),
         )
 
@@ -218,7 +218,7 @@ class Explainer:
                     error=error,
                 )
             case KeyError() if _is_environment(error.__traceback__):
-                return _missing_variable(error, places)
+                return _missing_variable(error, places, source)
             case SystemExit():
                 message, hint = "this ends the program while the module is loaded", "remove the call to exit"
                 return _problem("ExitAtImport", message, places, hint, error=error)
@@ -313,13 +313,15 @@ def _trace(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def _missing_variable(error: KeyError, places: list[Place]) -> Problem:
+def _missing_variable(error: KeyError, places: list[Place], source: Source) -> Problem:
     name = error.args[0] if error.args else "?"
+    is_needed = source.file.endswith("/auth_config.py")  # no function there that could read it later
+    otherwise = "" if is_needed else ", or read it inside the function that needs it"
     return _problem(
         "VariableNotSet",
         f"the environment variable `{name}` is not set",
         places,
-        f"set it with `pyconvex env set {name} ...`, or read it inside the function that needs it",
+        f"set it with `pyconvex env set {name} ...`{otherwise}",
         error=error,
         remedy=Remedy.SET_VARIABLE,
     )

@@ -10,6 +10,7 @@ from types import MappingProxyType, ModuleType
 from typing import NamedTuple, cast
 
 from pyconvex.errors import LoadFailed, Place, Problem, PyconvexError
+from pyconvex.functions.auth_config import NO_AUTH, AuthConfig
 from pyconvex.functions.router import HttpRouter
 from pyconvex.loading.analyzer import Analysis, ModuleReport, is_function_module, spelling_problems
 from pyconvex.loading.data_model import data_model_text
@@ -22,7 +23,9 @@ from pyconvex.loading.project import Outside, project_modules
 from pyconvex.loading.registry import Registry
 from pyconvex.loading.server_stub import schema_description, server_stub
 from pyconvex.loading.source import LIMIT_NAME, Source, compile_generated
-from pyconvex.loading.special import misnamed_http, pending_routes, router_of, schema_of
+from pyconvex.loading.special import auth_of, misnamed_http, pending_routes, router_of, schema_of
+from pyconvex.loading.typescript_api import ApiDeclarations, api_js
+from pyconvex.loading.typescript_data_model import data_model_declarations
 from pyconvex.loading.version import ModuleFailed, Version
 from pyconvex.schema import EMPTY_SCHEMA, Schema
 from pyconvex.settings import Limits
@@ -83,6 +86,7 @@ class Loader:
         self._reports: Mapping[str, ModuleReport] = {}
         self._stub: tuple[object, str] = (None, "")
         self._tables = _TableTexts("", _NO_TEXTS)
+        self._declarations = ApiDeclarations()
         self.sources: Mapping[str, str] = MappingProxyType({})
         """Texts of the last load, good or bad, by file name relative to the project; for `excerpt`."""
 
@@ -120,10 +124,11 @@ class Loader:
         version.explain = None
         analysis = self._analyse(attempt, version)
         router = self._router(attempt, version)
+        auth = self._auth(attempt, version)
         if attempt.problems:
             raise self._failure(attempt)
         self._remember(attempt, version, analysis)
-        return self._loaded(attempt, version, analysis, router)
+        return self._loaded(attempt, version, analysis, router, auth)
 
     def _version(self, attempt: "_Attempt") -> Version:
         generated = {
@@ -219,7 +224,23 @@ class Loader:
             router.freeze()
         return router
 
-    def _loaded(self, attempt: "_Attempt", version: Version, analysis: Analysis, router: HttpRouter | None) -> Loaded:
+    def _auth(self, attempt: "_Attempt", version: Version) -> AuthConfig:
+        source = attempt.scan.sources.get("auth_config")
+        module = version.modules.get(version.full_name("auth_config"))
+        if source is None or module is None:
+            return NO_AUTH
+        auth, problems = auth_of(module, source)
+        attempt.problems += problems
+        return auth or NO_AUTH
+
+    def _loaded(
+        self,
+        attempt: "_Attempt",
+        version: Version,
+        analysis: Analysis,
+        router: HttpRouter | None,
+        auth: AuthConfig,
+    ) -> Loaded:
         scan = attempt.scan
         modules = {path: version.modules.get(version.full_name(path)) for path in scan.sources}
         handlers = analysis.handlers
@@ -229,6 +250,7 @@ class Loader:
             version=version.number,
             functions=MappingProxyType(analysis.functions),
             router=router,
+            auth=auth,
             schema=attempt.settled_schema(),
             root=Path(self._project.root),
             folder=Path(self._project.folder),
@@ -243,14 +265,25 @@ class Loader:
         key = [(path, function.visibility) for path, function in registry.functions.items()]
         if self._stub[0] != key:
             self._stub = key, api_stub(registry.functions)
-        texts = {"api.py": api_text(), "api.pyi": self._stub[1], "server.py": server_text()}
-        return MappingProxyType({**texts, **self._table_texts(registry.schema)})
+        tables = self._table_texts(registry.schema)
+        texts = {
+            "api.py": api_text(),
+            "api.pyi": self._stub[1],
+            "server.py": server_text(),
+            "api.js": api_js(),
+            "api.d.ts": self._declarations.text(registry.functions, registry.schema, self._tables.described),
+        }
+        return MappingProxyType({**texts, **tables})
 
     def _table_texts(self, schema: Schema) -> Mapping[str, str]:
         """The files that are made from the schema; made again only when it says something else."""
         described = schema_description(schema)
         if self._tables.described != described:
-            texts = {"data_model.py": data_model_text(schema), "server.pyi": server_stub(schema)}
+            texts = {
+                "data_model.py": data_model_text(schema),
+                "server.pyi": server_stub(schema),
+                "dataModel.d.ts": data_model_declarations(schema),
+            }
             self._tables = _TableTexts(described, texts)
         return self._tables.texts
 
@@ -300,8 +333,7 @@ class _Attempt:
         try:
             return self.version.load(self.version.full_name(path))
         except ModuleFailed as failed:
-            if failed.problem is not None:
-                self.problems.append(failed.problem)
+            self.problems += failed.problems
             return None
 
     def settled_schema(self) -> Schema:

@@ -60,9 +60,9 @@ def compile_source(data: bytes, path: str, file: str, sha256: str | None = None)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", SyntaxWarning)
             warnings.simplefilter("always", DeprecationWarning)  # what 3.11 calls an invalid escape sequence
-            tree = _parse(text, path)
+            tree = parsed(text, path)
             assigned, imported, starred = _bindings(tree)
-            code = compile(_let_limits_through(tree), path, "exec", dont_inherit=True)
+            code = compile(tree, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         return _broken(path, file, sha256, text, syntax_problem(error, file, text))
     except RecursionError:
@@ -72,12 +72,18 @@ def compile_source(data: bytes, path: str, file: str, sha256: str | None = None)
     return Source(path, file, sha256, text, code, None, found, assigned, imported, starred)
 
 
-def _parse(text: str, path: str) -> ast.Module:
+def parsed(text: str, path: str) -> ast.Module:
+    """The syntax tree of a module, in which no handler keeps a time limit from coming through.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError: as Python raises them.
+    """
     try:
-        return ast.parse(text, path)
+        tree = ast.parse(text, path)
     except SystemError:
         # A finalizer that formats a traceback in the middle of it spoils the parser's count of its depth (before 3.13).
-        return ast.parse(text, path)
+        tree = ast.parse(text, path)
+    return _let_limits_through(tree)
 
 
 def compile_plain(data: bytes, path: str) -> CodeType:
@@ -86,7 +92,7 @@ def compile_plain(data: bytes, path: str) -> CodeType:
     Raises:
         SyntaxError, UnicodeDecodeError, ValueError: as Python raises them.
     """
-    return compile(_let_limits_through(ast.parse(_decode(data), path)), path, "exec", dont_inherit=True)
+    return compile(parsed(_decode(data), path), path, "exec", dont_inherit=True)
 
 
 def compile_generated(text: str, path: str, file: str) -> Source:

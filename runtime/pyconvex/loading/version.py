@@ -15,6 +15,7 @@ from typing import Any
 from pyconvex.errors import Problem
 from pyconvex.loading.deadline import LoadInterrupted
 from pyconvex.loading.folder import GENERATED, FolderScan
+from pyconvex.loading.further import further_errors
 from pyconvex.loading.project import PRIVATE, ProjectModules
 from pyconvex.loading.source import LIMIT_NAME, Source
 
@@ -22,11 +23,11 @@ _NUMBERS = count(1)
 
 
 class ModuleFailed(ImportError):
-    """A module of this version cannot be imported. `problem` says why; None when that is told elsewhere."""
+    """A module of this version cannot be imported. `problems` say why; none when that is told elsewhere."""
 
-    def __init__(self, name: str, problem: Problem | None) -> None:
+    def __init__(self, name: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(f"{name} cannot be imported", name=name)
-        self.problem = problem
+        self.problems = problems
 
 
 class Version:
@@ -68,7 +69,7 @@ class Version:
         self._relative: dict[tuple[str, str, int], str] = {}
         self._running: set[str] = set()
         self._is_retired = False
-        self._failed: dict[str, Problem | None] = {}
+        self._failed: dict[str, Sequence[Problem]] = {}
         self._lock = threading.RLock()
         self._project = project
         self._substitutes = substitutes
@@ -104,7 +105,7 @@ class Version:
 
     def forbid(self, module: str) -> None:
         """Let imports of a module fail as if it had failed and been reported."""
-        self._failed[f"{self.package}.{module}"] = None
+        self._failed[f"{self.package}.{module}"] = ()
 
     def children(self, package: str) -> list[str]:
         """The last names of the modules directly below a package of this version."""
@@ -154,20 +155,28 @@ class Version:
         try:
             if source is not None:
                 if source.code is None:
-                    raise ModuleFailed(name, source.problem)
+                    raise ModuleFailed(name, [source.problem] if source.problem else ())
                 exec(source.code, module.__dict__)
         except BaseException as error:
-            self._give_up(name)
-            if self.explain is None or source is None or isinstance(error, LoadInterrupted):
-                raise
-            problem = error.problem if isinstance(error, ModuleFailed) else self.explain(source, error)
-            self._failed[name] = problem
-            raise ModuleFailed(name, problem) from None
+            try:
+                if self.explain is None or source is None or isinstance(error, LoadInterrupted):
+                    raise
+                self._failed[name] = problems = self._problems(source, module, error)
+            finally:
+                self._give_up(name)
+            raise ModuleFailed(name, problems) from None
         finally:
             self._running.discard(name)
         if parent:
             setattr(self.modules[parent], last, module)
         return module
+
+    def _problems(self, source: Source, module: ModuleType, error: BaseException) -> Sequence[Problem]:
+        if isinstance(error, ModuleFailed):
+            return error.problems
+        assert self.explain is not None, "it is asked for while the version is loaded"
+        errors = [error, *further_errors(source, module.__dict__, error)]
+        return [self.explain(source, each) for each in errors]
 
     def _make(self, name: str, source: Source | None) -> ModuleType:
         module = ModuleType(name)
@@ -271,13 +280,10 @@ class Version:
     ) -> ModuleType:
         if level:
             return builtins.__import__(name, globals, locals, fromlist or (), level)
-        substitute = self._substitutes.get(name)
-        if substitute is not None:
-            return substitute
         top = name.partition(".")[0]
-        substitute = self._substitutes.get(top)
-        if substitute is not None and not fromlist:
-            builtins.__import__(name, globals, locals, (), 0)
+        substitute = self._substitutes.get(name if fromlist else top)
+        if substitute is not None:
+            builtins.__import__(name, globals, locals, fromlist or (), 0)  # there may be submodules among them
             return substitute
         if top != self._folder_name and not self._project.may_have(top):
             self._foreign.add(name)

@@ -26,6 +26,7 @@ FILES: Final = "_files"
 JOBS: Final = "_jobs"
 DEPLOYMENTS: Final = "_deployments"
 SECRETS: Final = "_secrets"
+SESSION_REQUESTS: Final = "_session_requests"
 SCHEDULED_FUNCTIONS: Final = "_scheduled_functions"
 STORAGE: Final = "_storage"
 
@@ -38,6 +39,7 @@ SYSTEM_TABLES: Final[Mapping[str, int]] = {
     JOBS: 517,
     DEPLOYMENTS: 518,
     SECRETS: 519,
+    SESSION_REQUESTS: 520,
     SCHEDULED_FUNCTIONS: 539,
     STORAGE: 540,
 }

@@ -130,11 +130,13 @@ class Changes:
     """Whether all there is to write is new documents."""
     label: str = ""
     """Who writes: the path of the function, for those whom it comes into conflict with."""
+    step: bool = False
+    """Whether to commit even when there is nothing to write, which moves the clock on."""
 
     @property
     def empty(self) -> bool:
         building = self.entries or self.cleared or self.found or self.emptied
-        return not (self.documents or self.catalog or building)
+        return not (self.documents or self.catalog or building or self.step)
 
 
 class Commit:

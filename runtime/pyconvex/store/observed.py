@@ -14,9 +14,10 @@ from pyconvex.values.value import Undefined, Value
 from .catalog import Catalog, Index
 from .documents import id_key
 from .persistence import Reader
+from .scan import Scan
 from .search_scan import SearchScan
 from .search_selection import SearchQuery
-from .transaction import Scan, Transaction, WrittenDocument
+from .transaction import Transaction, WrittenDocument
 
 
 class Seen(NamedTuple):

@@ -157,3 +157,19 @@ class Persistence(Protocol):
         """Call `callback` for each commit with changed documents: in order, when it is durable, before it is
         acknowledged. Commits of other processes are among them, soon after they were made."""
         ...
+
+    async def hear(self, ts: int) -> None:
+        """Wait until the callbacks were told of all commits up to `ts`: a snapshot may show one before they are.
+
+        Raises:
+            StoreFailed: the database cannot be reached.
+        """
+        ...
+
+    async def lift(self, ts: int) -> None:
+        """Commit nothing, at `ts` or later: no timestamp given out afterwards is smaller.
+
+        Raises:
+            StoreFailed: that could not be done.
+        """
+        ...

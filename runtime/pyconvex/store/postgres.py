@@ -91,6 +91,16 @@ class PostgresPersistence:
     async def living(self) -> frozenset[int]:
         return await self._opened().notices.living()
 
+    async def hear(self, ts: int) -> None:
+        opened = self._opened()
+        if opened.history.ts < ts:
+            await opened.notices.hear()
+
+    async def lift(self, ts: int) -> None:
+        opened = self._opened()
+        opened.history.highest = max(opened.history.highest, ts)
+        await opened.committer.lift()
+
     async def begin(self) -> PostgresReader:
         """A snapshot of now."""
         return await self._opened().begin()
@@ -175,7 +185,7 @@ class _Open:
         finally:
             self.history.end(mutation)
             self._running -= 1
-            if not self._running and self._drained is not None:
+            if not self._running and self._drained is not None and not self._drained.done():
                 self._drained.set_result(None)
 
     async def _transact(self, work: Work[T], patient: bool) -> Committed[T]:

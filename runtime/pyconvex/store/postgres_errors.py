@@ -20,6 +20,11 @@ _BY_STATE: Final[dict[str, Meaning]] = {
     "28P01": ("DatabasePassword", "the password is wrong", "look at user and password in the database URL"),
     "28000": ("DatabasePassword", "the server does not let this user in", "look at the user in the database URL"),
     "3D000": ("DatabaseMissing", "there is no such database", "create it with `createdb`, or correct the URL"),
+    "25006": (
+        _UNREACHABLE,
+        "the server takes no writes: it is a standby, or read-only",
+        "is the URL that of the primary? A standby has to be promoted first",
+    ),
     "42501": (
         "DatabaseRights",
         "the user may not do what pyconvex needs",
@@ -39,6 +44,8 @@ _BY_STATE: Final[dict[str, Meaning]] = {
 _BY_TEXT: Final = (
     ("password authentication failed", "28P01"),
     ("no password supplied", "28P01"),
+    ("session is read-only", "25006"),
+    ("server is in hot standby mode", "25006"),
     ("no pg_hba.conf entry", "28000"),
     ("too many clients", "53300"),
     ("remaining connection slots", "53300"),

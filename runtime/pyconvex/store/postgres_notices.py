@@ -5,6 +5,7 @@ something, and every now and then: notices may get lost, records do not.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Final
@@ -70,9 +71,17 @@ class Notices:
 
     async def living(self) -> frozenset[int]:
         """The processes that are alive."""
+        await self._ask(self._look)
+        return frozenset((self._node, *self._seen))
+
+    async def hear(self) -> None:
+        """Learn of all commits there are, without waiting for a notice."""
+        await self._ask(self._catch_up)
+
+    async def _ask(self, question: Callable[[Connection], Awaitable[None]]) -> None:
         connection = await self._pool.take()
         try:
-            await self._look(connection)
+            await question(connection)
         except psycopg.Error as error:
             self._pool.drop(connection)
             raise self._pool.server.failure(error) from error
@@ -80,7 +89,6 @@ class Notices:
             self._pool.drop(connection)
             raise
         self._pool.give_back(connection, ended=True)
-        return frozenset((self._node, *self._seen))
 
     async def _look(self, connection: Connection) -> None:
         now = monotonic()

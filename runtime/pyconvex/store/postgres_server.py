@@ -41,6 +41,8 @@ WRITING: Final = (
 _DEFAULTS: Final = {
     "application_name": "pyconvex",
     "connect_timeout": "5",
+    # Of several hosts the one that is no standby; and never one that may lag behind what clients have seen.
+    "target_session_attrs": "read-write",
     # A server that vanished without a word is noticed within half a minute.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -68,6 +70,7 @@ class Server:
         self.url = url
         self._parameters: dict[str, Any] = {**_DEFAULTS, **parameters(url), "client_encoding": "UTF8"}
         self._away_since: float | None = None
+        self._said = ""
         self.vector_schema: str | None = None
         """Where pgvector is; None when it is not used."""
 
@@ -119,15 +122,17 @@ class Server:
         return failure(error, self.url)
 
     def is_away(self, error: psycopg.Error) -> None:
-        """A connection was lost or could not be made; said once for each time the server goes away."""
-        if self._away_since is None:
-            self._away_since = monotonic()
-            _log.warning("%s: %s; trying again until it is back", self, self.failure(error).message)
+        """A connection was lost or could not be made; said once for each time the server goes away, and each reason."""
+        message = self.failure(error).message
+        reason = message.partition(":")[0]
+        if self._away_since is None or reason != self._said:
+            self._away_since, self._said = self._away_since or monotonic(), reason
+            _log.warning("%s: %s; trying again until it is back", self, message)
 
     def is_back(self) -> None:
         if self._away_since is not None:
             _log.warning("%s: connected again after %.1f s", self, monotonic() - self._away_since)
-            self._away_since = None
+            self._away_since, self._said = None, ""
 
 
 class Pool:

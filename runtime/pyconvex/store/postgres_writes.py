@@ -45,7 +45,10 @@ Statement: TypeAlias = tuple[bytes, Sequence[Any]]
 
 @dataclass(slots=True)
 class Writes:
-    """What a batch writes, collected from its members.
+    """What a batch writes, collected from its members, kind by kind.
+
+    The order of the kinds is free but for what fills new indexes: no two members write one document, as whoever does
+    has read it, and a change of the catalog lies between the filling of an index and its clearing.
 
     Args:
         next_seq: the number of the next new document.

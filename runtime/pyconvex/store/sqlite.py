@@ -99,6 +99,15 @@ class SqlitePersistence:
     def on_commit(self, callback: Callable[[Commit], None]) -> None:
         self._callbacks.append(callback)
 
+    async def hear(self, ts: int) -> None:
+        if self._open is not None:
+            await self._open.batches.hear(ts)
+
+    async def lift(self, ts: int) -> None:
+        if self._open is None:
+            raise _closed()
+        await self._open.batches.lift(ts)
+
     def borrow(self) -> SqliteReader:
         """A connection with a snapshot begun just now."""
         if self._open is None:

@@ -159,6 +159,23 @@ class Batch:
             raise
         self.wrote = True
 
+    @property
+    def inserts_only(self) -> bool:
+        """Whether nothing but new documents in no search index is held back: a few statements for all of them."""
+        return all(
+            changes.inserts_only and not any(change.found for change in changes.documents) for changes in self.held
+        )
+
+    def save(self) -> None:
+        """Write what is still held back, and commit. Runs in the disk's thread.
+
+        Raises:
+            Exception: the batch is broken, or else its COMMIT has failed.
+        """
+        self.write()
+        assert self.writer is not None, "the batch is open"
+        self.writer.commit()
+
     async def _readable(self) -> SqliteWriter:
         while self.writer is None:
             # Of the real loop, not of the running one, which may be a function's; one each, as functions adopt them.

@@ -1,9 +1,9 @@
 """Group commit: mutations run one after another, and one COMMIT makes all of them durable.
 
 A batch is a transaction of the writing connection. Mutations run inline on the event loop and read through that
-connection, so each sees those before it and none ever conflicts. The COMMIT waits for the disk in a thread; whoever
-comes meanwhile is run ahead in the next batch, as long as he only writes. Everybody is answered after the COMMIT,
-failed mutations too: they may have read what a batch-mate wrote.
+connection, so each sees those before it and none ever conflicts. A thread writes the new documents and waits for the
+disk in COMMIT; whoever comes meanwhile is run ahead in the next batch, as long as he only writes. Everybody is answered
+after the COMMIT, failed mutations too: they may have read what a batch-mate wrote.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from pyconvex.clock import Clock
 
-from .keys import Changes, Commit
+from .keys import Changes, Commit, ReadSet
 from .persistence import Committed, StoreFailed, Work
 from .sqlite_batch import Batch, Mutation
 from .sqlite_connection import SqliteWriter
@@ -63,6 +63,10 @@ class Batches:
         self._last_ts = 0
         self._stamps = (0, 0)
         """`ts` and `catalog_ts` of the last batch that went to the disk."""
+        self._published = 0
+        """All commits up to this timestamp were published; more may be visible only while the disk is busy."""
+        self._hearing: list[asyncio.Future[None]] = []
+        """Who waits for that of the batch that is on the disk."""
         self._waiting: deque[Mutation[Any]] = deque()
         self._batch: Batch | None = None
         self._one_by_one = 0
@@ -86,6 +90,18 @@ class Batches:
             if mutation.task is not None:
                 mutation.task.cancel()
             raise
+
+    async def hear(self, ts: int) -> None:
+        """Wait until the commits up to `ts` are published; the batch on the disk is visible a moment before."""
+        while self._disk_busy and ts > self._published:
+            heard: asyncio.Future[None] = self._loop.create_future()
+            self._hearing.append(heard)
+            await heard
+
+    async def lift(self, ts: int) -> None:
+        """Commit nothing at `ts`, or later."""
+        self._last_ts = max(self._last_ts, ts - 1)
+        await self.transact(_step)
 
     async def close(self) -> None:
         """Let all mutations end, then close the writing connection."""
@@ -140,6 +156,7 @@ class Batches:
             self._postpone(batch, error)
             return False
         self._locked_since = None
+        self._published = self._writer.ts
         self._last_ts = max(self._last_ts, self._writer.ts)
         batch.opened(self._writer)
         return True
@@ -246,13 +263,16 @@ class Batches:
         writer = batch.writer
         assert writer is not None, "the batch has begun"
         try:
-            batch.write()
+            # New documents are left to the thread. Other changes take it a statement each, and before each it has to
+            # wait for the interpreter's lock.
+            if not batch.inserts_only:
+                batch.write()
         except Exception as error:
             self._undo(batch, error)
             self._schedule()
             return
         try:
-            if not batch.wrote:
+            if not (batch.wrote or batch.held):
                 writer.end()
                 self._batch = None
                 self._answer(batch)
@@ -265,17 +285,15 @@ class Batches:
         self._batch = None
         self._stamps = batch.ts, batch.catalog_ts
         self._disk_busy = True
-        self._disk.run(writer.commit, partial(self._committed, batch, writer))
+        self._disk.run(batch.save, partial(self._committed, batch, writer))
         if self._waiting:
             self._schedule()
 
     def _committed(self, batch: Batch, writer: SqliteWriter, error: BaseException | None) -> None:
         self._disk_busy = False
+        self._wake_hearing()
         if error is not None:
-            self._lose(batch, error)
-            if self._batch is not None:
-                self._undo(self._batch, StoreFailed("StorageFailed", "the batch before could not be committed"))
-            self._schedule()
+            self._not_committed(batch, error)
             return
         for commit in batch.commits:
             self._publish(commit)
@@ -284,6 +302,12 @@ class Batches:
             if self._checkpoints.log_moved:
                 self._empty_log(writer, self._checkpoints)
         self._answer(batch)
+
+    def _wake_hearing(self) -> None:
+        hearing, self._hearing = self._hearing, []
+        for heard in hearing:
+            if not heard.done():
+                heard.set_result(None)  # they go on behind this turn, in which the batch is published
 
     def _answer(self, batch: Batch) -> None:
         for mutation in batch.members:
@@ -312,12 +336,22 @@ class Batches:
 
     # --- failing
 
+    def _not_committed(self, batch: Batch, error: BaseException) -> None:
+        if self._batch is not None:
+            self._undo(self._batch, StoreFailed("StorageFailed", "the batch before could not be committed"))
+        if batch.broken is None:
+            self._lose(batch, error)
+        else:
+            self._undo(batch, batch.broken)
+        self._schedule()
+
     def _undo(self, batch: Batch, error: Exception) -> None:
         """Something of the batch could not be written: its members run again, in their order and each for itself."""
         batch.spoil(error)
         if batch.suspended:
             return  # the end of that mutation comes back here
-        self._batch = None
+        if self._batch is batch:
+            self._batch = None
         self._drop_writer()
         self._waiting.extendleft(reversed(batch.members))
         self._one_by_one = len(batch.members)
@@ -340,6 +374,10 @@ class Batches:
             writer.connection.close()
         except sqlite3.Error:
             pass
+
+
+async def _step(_view: object) -> tuple[None, Changes]:
+    return None, Changes(ReadSet(), step=True)
 
 
 def _refuse(mutations: Sequence[Mutation[Any]], error: BaseException) -> None:

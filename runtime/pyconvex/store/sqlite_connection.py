@@ -31,11 +31,14 @@ _INSERT_ENTRY = "INSERT INTO entries VALUES (?, ?, ?)"
 _Inserts: TypeAlias = Sequence[tuple[int, str]]
 """Statements for fewer and fewer rows, each with how many values it takes."""
 
+_INSERTED_ROWS: Final = (*range(128, 7, -8), *range(7, 0, -1))
+"""Two statements for nearly every batch: a thread that runs them has to come by the interpreter's lock for each."""
+
 
 def _inserts(table: str) -> _Inserts:
     # Whatever fails, the batch is undone. Saying so spares SQLite copies of all pages for undoing one statement alone.
     start = f"INSERT OR ROLLBACK INTO {table} VALUES "
-    return tuple((3 * rows, start + ", ".join(["(?, ?, ?)"] * rows)) for rows in (64, 16, 4, 3, 2, 1))
+    return tuple((3 * rows, start + ", ".join(["(?, ?, ?)"] * rows)) for rows in _INSERTED_ROWS)
 
 
 _INSERT_DOCUMENTS: Final = _inserts("documents")

@@ -11,9 +11,9 @@ from typing import Final, Protocol, TypeAlias
 
 from .sqlite_file import SqliteFile
 
-SWITCH_SECONDS: Final = 0.0005
-"""How long a thread may keep the interpreter's lock from others while it computes; Python's own 5 ms are longer than
-most commits take."""
+SWITCH_SECONDS: Final = 0.00005
+"""How long a thread may keep the interpreter's lock from others while it computes. A commit has to get it twice, and
+Python's own 5 ms are longer than most commits take."""
 
 Job: TypeAlias = Callable[[], object]
 Report: TypeAlias = Callable[[BaseException | None], object]

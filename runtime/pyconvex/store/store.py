@@ -56,6 +56,7 @@ class Store:
         self._limits = limits
         self._clock = clock
         self._newest = _State(EMPTY_CATALOG, EMPTY_SCHEMA, None)
+        self._newest_ts = 0
         self._states: dict[int, _State] = {0: self._newest}
         """By the timestamp of the commit that made them."""
         self._schemas: dict[str, Schema] = {}
@@ -147,6 +148,22 @@ class Store:
         """Call `callback` for every commit that changed documents, in their order, when it is durable."""
         self._persistence.on_commit(callback)
 
+    async def hear(self, ts: int) -> None:
+        """Wait until the callbacks of `on_commit` were told of all commits up to `ts`.
+
+        Raises:
+            StoreFailed: the database cannot be reached.
+        """
+        await self._persistence.hear(ts)
+
+    async def lift(self, ts: int) -> None:
+        """Make the next snapshot one of `ts` or later, where a client has seen that timestamp already.
+
+        Raises:
+            StoreFailed: that could not be done.
+        """
+        await self._persistence.lift(ts)
+
     @property
     def node(self) -> int:
         """The number of this process on this database."""
@@ -198,7 +215,9 @@ class Store:
 
     async def begin(self, reader: Reader, kind: type[Transaction] = Transaction) -> Transaction:
         """A transaction to read in, on a view that somebody else opens and ends."""
-        self._newest = state = self._states.get(reader.catalog_ts) or await self._load_state(reader)
+        state = self._states.get(reader.catalog_ts) or await self._load_state(reader)
+        if reader.ts >= self._newest_ts:  # views may be held for long
+            self._newest, self._newest_ts = state, reader.ts
         return self._transaction(kind, reader, state, 0.0)
 
     async def catalog_of(self, reader: Reader) -> Catalog:

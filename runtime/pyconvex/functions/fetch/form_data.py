@@ -1,8 +1,8 @@
 """`FormData` (https://xhr.spec.whatwg.org/#interface-formdata) and the two encodings of forms."""
 
+import os
 import re
-import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from .blob import Blob, File
@@ -12,6 +12,14 @@ FormValue: TypeAlias = str | File
 
 PARTS_MAX = 10_000
 """Fields of one multipart form; reading more would hold up other requests."""
+_BOUNDARY_BYTES = 16
+_random_bytes: Callable[[int], bytes] = os.urandom
+
+
+def take_chance_from(random_bytes: Callable[[int], bytes]) -> None:
+    """Let `random_bytes` make the boundaries of forms: in queries and mutations chance is the call's own."""
+    global _random_bytes
+    _random_bytes = random_bytes
 
 
 class FormData:
@@ -71,7 +79,7 @@ class FormData:
 
     def encoded(self) -> tuple[Blob, str]:
         """The form as `multipart/form-data`, and its content type with the boundary (RFC 7578)."""
-        boundary = f"----pyconvex{secrets.token_hex(16)}"
+        boundary = f"----pyconvex{_random_bytes(_BOUNDARY_BYTES).hex()}"
         parts: list[str | Blob] = []
         for name, value in self._fields:
             parts += [f"--{boundary}\r\n", *_encoded_field(name, value), "\r\n"]
