@@ -327,7 +327,7 @@ FILTERS: dict[str, Any] = {
     "mixed numbers": "Cannot add a int64 and a float64",
     "and of a text": "`and_` takes conditions that are true or false, but one was a string",
     "overflow": "does not fit into a 64-bit signed integer",
-    "int64 by zero": "integer division or modulo by zero",
+    "int64 by zero": "Cannot divide 1 and 0: division by zero",
     "python's and": "An expression of a filter has no truth value of its own.",
 }
 

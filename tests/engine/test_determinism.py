@@ -9,24 +9,31 @@ from pyconvex.clock import ManualClock
 from support.deployment import deployment
 
 MODULE = """
+import builtins
 import datetime
+import importlib
 import os
 import random
 import secrets
+import sys
 import time
 import uuid
 from datetime import date, datetime as DateTime
 from random import Random, choice
 from time import time as now
-from pyconvex.server import File
+from pyconvex.server import File, FormData, Response
 
 LOADED_AT = time.time()
 
 def imported_late():
     import time
     from datetime import datetime
-    from importlib import import_module
     return time.time() + datetime.now().timestamp()
+
+def boundary():
+    form = FormData()
+    form.append("a", "b")
+    return Response(form).headers["content-type"]
 
 READS = {
     "time.time": lambda: time.time(),
@@ -40,11 +47,19 @@ READS = {
     "days": lambda: [str(each.today())[:10] for each in (date, DateTime, datetime.date, datetime.datetime)],
     "File": lambda: File([], "a.txt").last_modified / 1000,
     "in a handler": imported_late,
+    "import_module": lambda: importlib.import_module("time").time(),
+    "__import__": lambda: __import__("time").time(),
+    "sys.modules": lambda: sys.modules["time"].time(),
+    "builtins.__import__": lambda: builtins.__import__("datetime").datetime.now().timestamp(),
+    "importlib.__import__": lambda: importlib.__import__("time").time(),
     "random": lambda: random.random(),
     "choice": lambda: choice(range(10**9)),
     "Random()": lambda: Random().random(),
     "uuid4": lambda: str(uuid.uuid4()),
+    "boundary": boundary,
+    "import_module('random')": lambda: importlib.import_module("random").random(),
     "secrets": lambda: secrets.token_hex(),
+    "import_module('secrets')": lambda: importlib.import_module("secrets").token_hex(),
     "urandom": lambda: os.urandom(4),
     "SystemRandom": lambda: random.SystemRandom().random(),
     "uuid1": lambda: str(uuid.uuid1()),
@@ -84,7 +99,7 @@ async def own(ctx):
 @query
 async def seeded(ctx):
     random.seed(7)
-    return random.random()
+    return [random.random(), importlib.import_module("random").random(), boundary()]
 """
 
 CLOCKS = [
@@ -98,6 +113,11 @@ CLOCKS = [
     "ctime",
     "File",
     "in a handler",
+    "import_module",
+    "__import__",
+    "sys.modules",
+    "builtins.__import__",
+    "importlib.__import__",
 ]
 
 
@@ -132,7 +152,7 @@ def test_today_is_the_day_of_the_call(tmp_path: Path) -> None:
     asyncio.run(test())
 
 
-@pytest.mark.parametrize("what", ["random", "choice", "Random()", "uuid4"])
+@pytest.mark.parametrize("what", ["random", "choice", "Random()", "uuid4", "boundary", "import_module('random')"])
 def test_randomness_is_the_calls_own(tmp_path: Path, what: str) -> None:
     async def test() -> None:
         async with deployment(tmp_path, MODULE) as t:
@@ -142,7 +162,7 @@ def test_randomness_is_the_calls_own(tmp_path: Path, what: str) -> None:
     asyncio.run(test())
 
 
-@pytest.mark.parametrize("what", ["secrets", "urandom", "SystemRandom"])
+@pytest.mark.parametrize("what", ["secrets", "urandom", "SystemRandom", "import_module('secrets')"])
 def test_cryptographic_randomness_says_to_use_an_action(tmp_path: Path, what: str) -> None:
     async def test() -> None:
         async with deployment(tmp_path, MODULE) as t:

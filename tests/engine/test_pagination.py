@@ -317,6 +317,7 @@ MAXIMA: dict[str, tuple[str, dict[str, Any], tuple[list[float], bool, str | None
     "two rows have no middle": ("by_n", {"maximumRowsRead": 2}, ([0, 1], False, "SplitRequired", False)),
     "the last row reaches it": ("by_n", {"maximumRowsRead": 10}, ([*range(10)], False, "SplitRequired", True)),
     "three quarters of the rows": ("by_n", {"maximumRowsRead": 13}, ([*range(10)], True, "SplitRecommended", True)),
+    "just three quarters": ("by_n", {"maximumRowsRead": 12, "numItems": 9}, ([*range(9)], False, None, True)),
     "fewer rows": ("by_n", {"maximumRowsRead": 14}, ([*range(10)], True, None, True)),
     "enough items at the same row": ("by_n", {"maximumRowsRead": 5, "numItems": 5}, (
         [*range(5)], False, "SplitRecommended", True)),
@@ -346,6 +347,7 @@ def test_large_pages_should_be_split(tmp_path: Path) -> None:
     async def test(t: Deployment) -> None:
         assert (await page(t, "by_n", 6144))["pageStatus"] is None
         assert (await page(t, "by_n", 6145))["pageStatus"] == "SplitRecommended"
+        assert (await page(t, "by_n", 32_000))["isDone"], "as many items as may be"
 
     check(tmp_path, test, [*range(6145)])
 

@@ -90,6 +90,12 @@ class SharedSqlite:
     def snapshot(self) -> Any:
         return self._engine.snapshot()
 
+    async def hear(self, ts: int) -> None:
+        await self._engine.hear(ts)
+
+    async def lift(self, ts: int) -> None:
+        await self._engine.lift(ts)
+
 
 @dataclass
 class Node:

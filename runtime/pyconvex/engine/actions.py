@@ -18,31 +18,37 @@ from pyconvex.engine.execution import Caller, Execution, current
 from pyconvex.engine.failures import describe
 from pyconvex.engine.foreign import surface
 from pyconvex.engine.logs import Level
+from pyconvex.engine.outages import refusal, system_error
 from pyconvex.engine.paths import find_function
 from pyconvex.engine.reports import report, warn_near_time
-from pyconvex.engine.transactions import check_depth, run_mutation, run_query
+from pyconvex.engine.transactions import Done, check_depth, run_mutation, run_query
 from pyconvex.errors import BareError, DeveloperError, RequestRefused
 from pyconvex.functions.function import Function, Kind
 from pyconvex.store.persistence import StoreFailed
 
 if TYPE_CHECKING:
+    from pyconvex.engine.transactions import Around
     from pyconvex.values.value import Value
 
 T = TypeVar("T")
 
 PERMIT_SECONDS: Final = 10.0
 DANGLING_HELP: Final = "https://docs.convex.dev/functions/actions#dangling-promises"
-SYSTEM_ERROR: Final = "Your request couldn't be completed. Try again later."
 
 
-async def execute(execution: Execution, function: Function, given: object) -> tuple[Value, int | None]:
+async def execute(
+    execution: Execution, function: Function, given: object, around: Around | None = None
+) -> tuple[Value, int | None]:
     """Runs `function` to its end and logs it; answers its result and, of a transaction, the timestamp (ns).
 
-    Raises what the function raised; `RequestRefused` when the fault is not its own.
+    Raises what the function raised; `RequestRefused` when the fault is not its own. Raises `Done`, and logs nothing,
+    when the mutation was run before, as `around` it says.
     """
     execution.visibility = function.visibility
     try:
-        value, ts = await _run(execution, function, given)
+        value, ts = await _run(execution, function, given, around)
+    except Done:
+        raise
     except asyncio.CancelledError:
         report(execution, error="Cancelled: the caller ended first")
         raise
@@ -52,7 +58,7 @@ async def execute(execution: Execution, function: Function, given: object) -> tu
         report(execution, error=failure.text, hint=failure.hint, conflict=conflict)
         if is_users(error, execution):
             raise
-        raise RequestRefused(500, "InternalServerError", SYSTEM_ERROR) from error
+        raise (refusal(error) if isinstance(error, StoreFailed) else system_error()) from error
     report(execution)
     return value, ts
 
@@ -64,12 +70,14 @@ def is_users(error: Exception, execution: Execution) -> bool:
     return error is execution.raised or isinstance(error, DeveloperError | RequestRefused)
 
 
-def _run(execution: Execution, function: Function, given: object) -> Coroutine[Any, Any, tuple[Value, int | None]]:
+def _run(
+    execution: Execution, function: Function, given: object, around: Around | None
+) -> Coroutine[Any, Any, tuple[Value, int | None]]:
     arguments = accept_arguments(execution, function, given, execution.services.store.table_name)
     if function.kind is Kind.QUERY:
         return run_query(execution, function, arguments, given)
     if function.kind is Kind.MUTATION:
-        return run_mutation(execution, function, arguments, given)
+        return run_mutation(execution, function, arguments, given, around=around)
     return run_action(execution, function, arguments)
 
 

@@ -48,7 +48,7 @@ class QueryCtx(Explains):
 
     @property
     def auth(self) -> Auth:
-        return Auth(self._run.execution.call.identity)
+        return Auth(self._run.execution)
 
     @property
     def storage(self) -> StorageReader:
@@ -105,7 +105,7 @@ class ActionCtx(Explains):
 
     @property
     def auth(self) -> Auth:
-        return Auth(self._run.execution.call.identity)
+        return Auth(self._run.execution)
 
     @property
     def storage(self) -> StorageActionWriter:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyconvex.store.store import Store
     from pyconvex.store.transaction import Transaction
 
+EVERY_NAME: Final = "*"
 NAME_LENGTH_MAX: Final = 256
 VALUE_BYTES_MAX: Final = 8192
 TOTAL_BYTES_MAX: Final = 512 * 1024
@@ -58,6 +59,7 @@ class Environment:
         self._urls = urls
         self._variables: Mapping[str, str] = {}
         self._ts = 0
+        self._callbacks: list[Callable[[frozenset[str]], None]] = []
         self._reading: set[asyncio.Task[None]] = set()
         store.on_commit(self._hear)
 
@@ -109,6 +111,13 @@ class Environment:
         inherited = {name for name in _names_of_process() if not name.startswith(_HIDDEN_PREFIXES)}
         return inherited | _BUILT_IN | self._variables.keys()
 
+    def on_change(self, callback: Callable[[frozenset[str]], None]) -> None:
+        """Call `callback` with the names of variables that have changed, when functions see them so.
+
+        `EVERY_NAME` is always among them, which is what a function has read that asked for all names.
+        """
+        self._callbacks.append(callback)
+
     @contextmanager
     def visible(self) -> Generator[None]:
         """Makes `os.environ` answer from here: in this context, and in threads started with `asyncio.to_thread`."""
@@ -119,8 +128,13 @@ class Environment:
             _loading.reset(token)
 
     def _keep(self, variables: Mapping[str, str], ts: int) -> None:
-        if ts >= self._ts:
-            self._variables, self._ts = variables, ts
+        if ts < self._ts:
+            return
+        before, self._variables, self._ts = self._variables, variables, ts
+        changed = frozenset(name for name, _ in before.items() ^ variables.items())
+        if changed:
+            for callback in self._callbacks:
+                callback(changed | {EVERY_NAME})
 
     def _hear(self, commit: Commit) -> None:
         """Read the variables again after another process has changed them."""
@@ -180,11 +194,11 @@ class _FunctionEnviron(_Process):
         return value
 
     def __iter__(self) -> Iterator[str]:
-        environment = _active()
+        environment = _active(EVERY_NAME)
         return super().__iter__() if environment is None else iter(sorted(environment.names()))
 
     def __len__(self) -> int:
-        environment = _active()
+        environment = _active(EVERY_NAME)
         return super().__len__() if environment is None else len(environment.names())
 
     def __repr__(self) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pyconvex.engine.pagination import Journal
     from pyconvex.engine.services import Services
     from pyconvex.loading.registry import Registry
+    from pyconvex.store.keys import ReadSet
+    from pyconvex.store.persistence import Reader
     from pyconvex.store.transaction import Usage
 
 
@@ -70,6 +72,7 @@ class Execution:
         "ended",
         "id",
         "identifier",
+        "identity_read",
         "is_transaction",
         "journal",
         "kind",
@@ -78,6 +81,7 @@ class Execution:
         "parent_id",
         "pending",
         "raised",
+        "reads",
         "registry",
         "result_bytes",
         "retries",
@@ -88,6 +92,7 @@ class Execution:
         "udf_path",
         "usage",
         "variables_read",
+        "view",
         "visibility",
     )
 
@@ -120,6 +125,8 @@ class Execution:
         """That account, when it has ended."""
         self.retries = 0
         """How often it was run again."""
+        self.view: Reader | None = None
+        """What a query reads in; None for a snapshot of its own."""
         self.restart()
 
     def restart(self) -> None:
@@ -143,6 +150,9 @@ class Execution:
         self.paginated = False
         self.variables_read: set[str] = set()
         self.time_read = False
+        self.identity_read = False
+        self.reads: ReadSet | None = None
+        """The ranges that its transaction has read; None before there was one."""
         self._random: Random | None = None
 
     @property

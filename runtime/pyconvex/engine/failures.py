@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pyconvex.engine.guard import is_library
 from pyconvex.errors import DeveloperError, Place, PyconvexError, RequestRefused
+from pyconvex.store.persistence import StoreFailed
 from pyconvex.values.value import ConvexError, Undefined, Value, undefined
 
 if TYPE_CHECKING:
@@ -54,9 +55,12 @@ class Failure:
         return "\n".join([self.message, "".join(map(str, self.frames))]) if self.frames else self.message
 
     def for_client(self, request_id: str, *, redacted: bool) -> str:
-        """The `errorMessage` of the client API; a redacted one says no more than the request id."""
+        """The `errorMessage` that clients get: as UTF-8 can carry it, at most `MESSAGE_BYTES_MAX` bytes.
+
+        A redacted one says no more than the request id.
+        """
         first = f"[Request ID: {request_id}] Server Error"
-        return first if redacted else f"{first}\n{self.text}"
+        return first if redacted else _cut(f"{first}\n{self.text}")
 
 
 class FunctionFailed(PyconvexError):
@@ -70,9 +74,8 @@ class FunctionFailed(PyconvexError):
 def describe(error: BaseException, registry: Registry) -> Failure:
     """`error` as it left a function of `registry`."""
     root = str(registry.root)
-    message = _without_paths(_headline(error), root).encode("utf-8", "replace")[:MESSAGE_BYTES_MAX]
     return Failure(
-        message=message.decode("utf-8", "ignore"),
+        message=_cut(_without_paths(_headline(error), root)),
         data=error.data if isinstance(error, ConvexError) else undefined,
         frames=user_frames(error, registry.root),
         hint=error.hint if isinstance(error, PyconvexError) else None,
@@ -105,6 +108,8 @@ def _headline(error: BaseException) -> str:
         message = "(its message could not be read)"
     if (isinstance(error, DeveloperError) and error.bare) or isinstance(error, RequestRefused):
         return message
+    if isinstance(error, StoreFailed):
+        return f"{error.code}: {message}"
     # Mistakes that Convex reports as plain errors keep that name; a subclass says more with its own.
     name = "Error" if type(error) is DeveloperError else type(error).__name__
     headline = f"Uncaught {name}: {message}" if message else f"Uncaught {name}"
@@ -112,6 +117,11 @@ def _headline(error: BaseException) -> str:
         inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
         headline += "".join(f"\n  {_headline(one).removeprefix('Uncaught ')}" for one in inner)
     return headline
+
+
+def _cut(text: str) -> str:
+    """What fits of `text`, without the lone surrogates that an exception may quote."""
+    return text.encode("utf-8", "replace")[:MESSAGE_BYTES_MAX].decode("utf-8", "ignore")
 
 
 def _without_paths(text: str, root: str) -> str:

@@ -14,10 +14,12 @@ from pyconvex.engine.context import ActionCtx
 from pyconvex.engine.execution import current
 from pyconvex.engine.failures import FunctionFailed, describe
 from pyconvex.engine.logs import Level
+from pyconvex.engine.outages import refusal
 from pyconvex.engine.reports import report
 from pyconvex.errors import BareError, RequestRefused
 from pyconvex.functions.context import RUNNING_CTX
 from pyconvex.functions.fetch.response import Response
+from pyconvex.store.persistence import StoreFailed
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -106,6 +108,8 @@ class HttpExecution:
             return await limited(self.execution, self._handled(self._function, request))
         except RequestRefused:
             raise
+        except StoreFailed as error:
+            raise refusal(error) from error
         except Exception as error:
             raise FunctionFailed(describe(error, self.execution.registry)) from error
 

@@ -38,7 +38,7 @@ class Lines:
             return
         if self._count == self._limits.log_lines:
             level, plain, messages = Level.ERROR, None, [OVERFLOW.format(limit=self._limits.log_lines)]
-        messages, truncated = _within(messages, self._limits.log_line_bytes)
+        messages, truncated = _within([_writable(each) for each in messages], self._limits.log_line_bytes)
         self._append(
             LogLine(
                 messages=messages,
@@ -46,7 +46,7 @@ class Lines:
                 timestamp=self._clock.now_ms(),
                 is_truncated=truncated,
                 udf_path=UNSET if path is None else path,
-                plain=UNSET if plain is None or truncated else plain,
+                plain=UNSET if plain is None or truncated else _writable(plain),
             )
         )
 
@@ -109,6 +109,11 @@ class StreamedLines(Lines):
         super()._append(line)
         if self._scheduled is None:
             self._scheduled = asyncio.get_running_loop().call_soon(self._send_fresh)
+
+
+def _writable(text: str) -> str:
+    """`text` as UTF-8 can carry it: a function may print half of a surrogate pair."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _within(messages: list[str], bytes_max: int) -> tuple[list[str], bool]:

@@ -64,7 +64,7 @@ def _request_metadata(execution: Execution) -> Answer[dict[str, Value]]:
             "userAgent": call.user_agent,
             "requestId": call.request_id,
             "scheduledFunctionId": call.job,
-            "authToken": None,
+            "authToken": call.identity.token,
         }
     )
 

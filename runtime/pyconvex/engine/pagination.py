@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from pyconvex.engine.transactions import Run
     from pyconvex.settings import Limits
     from pyconvex.store.catalog import Index
+    from pyconvex.store.scan import Scan
     from pyconvex.store.search_scan import SearchScan
     from pyconvex.store.search_selection import SearchQuery
-    from pyconvex.store.transaction import Scan, Transaction
+    from pyconvex.store.transaction import Transaction
     from pyconvex.values.value import Value
 
 ITEMS_MAX: Final = 32_000

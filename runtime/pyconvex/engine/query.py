@@ -20,9 +20,10 @@ from pyconvex.values.value import undefined
 if TYPE_CHECKING:
     from pyconvex.engine.answers import Answer
     from pyconvex.engine.transactions import Run
+    from pyconvex.store.scan import Scan
     from pyconvex.store.search_scan import SearchScan
     from pyconvex.store.search_selection import SearchQuery
-    from pyconvex.store.transaction import Scan, Transaction
+    from pyconvex.store.transaction import Transaction
     from pyconvex.values.value import Value
 
     Document = dict[str, Value]
@@ -302,6 +303,7 @@ def _without(document: Document, hidden: tuple[str, ...]) -> Document:
 
 
 def _count(n: object) -> int:
-    if isinstance(n, bool) or not isinstance(n, (int, float)) or n < 0 or n != int(n):
+    whole = n.is_integer() if isinstance(n, float) else isinstance(n, int) and not isinstance(n, bool)
+    if not whole or not isinstance(n, int | float) or n < 0:
         raise TypeError(f"`take` needs a whole number, 0 or more, not {n!r:.80}")
     return int(n)

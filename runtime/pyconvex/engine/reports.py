@@ -57,7 +57,7 @@ def report(
             lines if execution.is_transaction else [],
             None if status is None or error is not None else Success(str(status)),
             error,
-            NO_USAGE if execution.usage is None else _stats(execution.usage),
+            NO_USAGE if execution.usage is None else _stats(execution.usage, kept=error is None),
             execution.result_bytes,
             status=status,
             request=request,
@@ -70,7 +70,9 @@ def report(
     )
 
 
-def _stats(usage: Usage) -> UsageStats:
-    read, written = usage.bytes_read, usage.bytes_written
+def _stats(usage: Usage, *, kept: bool) -> UsageStats:
+    read = usage.bytes_read
+    # What a mutation that failed has written is gone.
+    written, documents_written = (usage.bytes_written, usage.documents_written) if kept else (0, 0)
     # By position, too: bytes read and written, the same again for the disk, then documents.
-    return UsageStats(read, written, read, written, usage.documents_read, usage.documents_written)
+    return UsageStats(read, written, read, written, usage.documents_read, documents_written)

@@ -6,7 +6,8 @@ time limit. Each leaves one entry in the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ from pyconvex.engine.cursors import Cursors
 from pyconvex.engine.execution import Call, Execution
 from pyconvex.engine.failures import Failure, describe
 from pyconvex.engine.http_execution import HttpExecution
+from pyconvex.engine.outstanding import Outstanding
 from pyconvex.engine.pagination import Journal
 from pyconvex.engine.paths import check_path, not_found
 from pyconvex.engine.reports import report
 from pyconvex.engine.services import Services
+from pyconvex.engine.transactions import Done
 from pyconvex.errors import DeveloperError, Place, RequestRefused
 from pyconvex.functions.function import Function, Kind, RegisteredFunction, Visibility
 
@@ -29,10 +32,13 @@ if TYPE_CHECKING:
     from pyconvex.engine.access import AccessReport
     from pyconvex.engine.environment import Environment, Urls
     from pyconvex.engine.logs import LogBook
+    from pyconvex.engine.transactions import Around
     from pyconvex.engine.versions import Versions
     from pyconvex.files.storage import FileStorage
     from pyconvex.loading.registry import Registry
     from pyconvex.settings import Limits
+    from pyconvex.store.keys import ReadSet
+    from pyconvex.store.persistence import Reader
     from pyconvex.store.store import Store
     from pyconvex.values.value import Value
 
@@ -53,6 +59,12 @@ class Outcome:
     """To be given to the next run of the same query; None where it read no page."""
     access: AccessReport | None = None
     """What it read and wrote, if that was asked for, and it came to run at all."""
+    reads: ReadSet | None = None
+    """The ranges that a query or mutation has read; None where it did not come to run."""
+    variables_read: Set[str] = frozenset()
+    """Names of the environment variables that it asked for."""
+    identity_read: bool = False
+    """Whether it asked who is calling."""
 
 
 class Runner:
@@ -70,7 +82,8 @@ class Runner:
         urls: Urls,
         secret: bytes,
     ) -> None:
-        self.services = Services(store, files, environment, logs, limits, clock, urls, Cursors(secret))
+        outstanding = Outstanding(store, limits, clock)
+        self.services = Services(store, files, environment, logs, limits, clock, urls, Cursors(secret), outstanding)
         self.versions = versions
         self._permits = ActionPermits(limits.concurrent_actions)
 
@@ -85,6 +98,9 @@ class Runner:
         text_for_missing: str = "public function",
         journal: str | None = None,
         observed: bool = False,
+        around: Around | None = None,
+        version: AbstractContextManager[Registry] | None = None,
+        view: Reader | None = None,
     ) -> Outcome:
         """Runs the function called `path` on the current version, and answers how it ended.
 
@@ -97,18 +113,22 @@ class Runner:
             journal: what an earlier run of this query with these arguments left behind (`Outcome.journal`): a page
                 of it then covers the same interval again.
             observed: whether to report what it reads and writes (`Outcome.access`), which takes some more time.
+            around: what else to do in a mutation's transaction.
+            version: a lease on the version to use in the place of the current one.
+            view: what a query reads in, in the place of a snapshot of its own; the caller opens and ends it.
 
         Raises:
             RequestRefused: 400 for what is no path, 429 when too many actions run, 500 and 503 when it was not the
                 function's fault.
         """
-        with self.versions.lease() as registry:
+        with version or self.versions.lease() as registry:
             function = registry.find(path)
             if function is None:
                 check_path(path)
             known = kind or (function.kind if function else Kind.QUERY)
             execution = Execution(self.services, registry, call, known, shown_path(function.path if function else path))
             execution.observed = observed
+            execution.view = view
             if journal is not None:
                 execution.journal = Journal(journal)
             try:
@@ -119,8 +139,12 @@ class Runner:
                 return _failed(execution, error)
             try:
                 # Directly where no place has to be waited for: each layer costs.
-                run = self._permitted if function.kind is Kind.ACTION else execute
-                value, ts = await run(execution, function, args)
+                if function.kind is Kind.ACTION:
+                    value, ts = await self._permitted(execution, function, args)
+                else:
+                    value, ts = await execute(execution, function, args, around)
+            except Done as done:
+                return Outcome(done.value, log_lines=done.log_lines, ts=done.ts)
             except Exception as error:
                 if not isinstance(error, DeveloperError) and error is not execution.raised:
                     raise
@@ -131,6 +155,9 @@ class Runner:
                 ts=ts,
                 journal=_journal(execution, failed=False),
                 access=access_of(execution, value) if observed else None,
+                reads=execution.reads,
+                variables_read=execution.variables_read,
+                identity_read=execution.identity_read,
             )
 
     async def inline(self, kind: Kind, fn: Callable[[Any], Any], call: Call) -> Value:
@@ -194,6 +221,9 @@ def _failed(execution: Execution, error: Exception) -> Outcome:
         log_lines=execution.log_texts,
         journal=_journal(execution, failed=True),
         access=access_of(execution) if execution.observed else None,
+        reads=execution.reads,
+        variables_read=execution.variables_read,
+        identity_read=execution.identity_read,
     )
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pyconvex.engine.cursors import Cursors
     from pyconvex.engine.environment import Environment, Urls
     from pyconvex.engine.logs import LogBook
+    from pyconvex.engine.outstanding import Outstanding
     from pyconvex.files.storage import FileStorage
     from pyconvex.settings import Limits
     from pyconvex.store.store import Store
@@ -25,3 +26,4 @@ class Services:
     clock: Clock
     urls: Urls
     cursors: Cursors
+    outstanding: Outstanding

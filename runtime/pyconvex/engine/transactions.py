@@ -44,8 +44,25 @@ SNAPSHOTS_LOST_MAX = 3
 class Around(Protocol):
     """What is done in a mutation's transaction besides its function: all of it is kept, or nothing."""
 
-    async def begin(self, transaction: Transaction) -> None: ...
-    async def end(self, transaction: Transaction) -> None: ...
+    async def begin(self, transaction: Transaction) -> None:
+        """May raise `Done`."""
+        ...
+
+    async def end(self, transaction: Transaction, execution: Execution, value: Value) -> None: ...
+
+
+class Done(Exception):
+    """A mutation that is not to be run, because it was before: what it returned and logged then.
+
+    Attributes:
+        ts: of a snapshot that shows it (ns).
+    """
+
+    def __init__(self, value: Value, log_lines: list[str], ts: int) -> None:
+        super().__init__("this mutation was run before")
+        self.value = value
+        self.log_lines = log_lines
+        self.ts = ts
 
 
 async def run_query(
@@ -57,6 +74,10 @@ async def run_query(
     """
     services = execution.services
     kind = ObservedTransaction if execution.observed else Transaction
+    if execution.view is not None:
+        transaction = await services.store.begin(execution.view, kind)
+        value = await _drive(execution, function, transaction, arguments, services.limits.query_seconds)
+        return value, transaction.ts
     for _ in range(SNAPSHOTS_LOST_MAX):
         async with services.store.snapshot(kind) as transaction:
             try:
@@ -98,7 +119,7 @@ async def run_mutation(
             return await _drive(execution, function, transaction, mine, services.limits.mutation_seconds)
         await around.begin(transaction)
         value = await _drive(execution, function, transaction, mine, services.limits.mutation_seconds)
-        await around.end(transaction)
+        await around.end(transaction, execution, value)
         return value
 
     kind = ObservedTransaction if execution.observed else Transaction
@@ -126,6 +147,7 @@ async def _drive(
     run = Run(execution, function, transaction, loop)
     transaction.pause = loop.turn
     execution.usage = transaction.usage
+    execution.reads = transaction.reads
     try:
         value = await loop.run(run.invoke(arguments), context=_context_of(execution))
         warn_near_time(execution, loop.limit.used_seconds, seconds)
