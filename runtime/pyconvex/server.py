@@ -1,5 +1,6 @@
 """Everything a `convex/` folder imports besides values: `from pyconvex.server import query, http_router, ...`."""
 
+from .functions.auth_config import AuthConfig, auth_config, custom_jwt, oidc
 from .functions.context import (
     ActionCtx,
     Auth,
@@ -11,7 +12,6 @@ from .functions.context import (
     StorageActionWriter,
     StorageReader,
     StorageWriter,
-    UserIdentity,
     current_ctx,
 )
 from .functions.cors import Cors
@@ -39,12 +39,14 @@ from .functions.pagination import (
 )
 from .functions.references import FunctionReference, api, internal
 from .functions.router import HttpRouter, http_router
+from .functions.user_identity import UserIdentity
 from .schema import define_schema, define_table
 
 __all__ = [
     "URL",
     "ActionCtx",
     "Auth",
+    "AuthConfig",
     "Blob",
     "Cors",
     "DatabaseReader",
@@ -70,7 +72,9 @@ __all__ = [
     "UserIdentity",
     "action",
     "api",
+    "auth_config",
     "current_ctx",
+    "custom_jwt",
     "define_schema",
     "define_table",
     "http_action",
@@ -80,6 +84,7 @@ __all__ = [
     "internal_mutation",
     "internal_query",
     "mutation",
+    "oidc",
     "pagination_opts_validator",
     "pagination_result_validator",
     "query",

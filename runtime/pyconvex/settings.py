@@ -37,6 +37,9 @@ class Limits:
     scheduled_args_bytes: int = field(
         default=16 * 2**20, metadata={"about": "arguments of all functions scheduled by one mutation"}
     )
+    outstanding_functions: int = field(
+        default=1_000_000, metadata={"about": "scheduled functions that have not ended, in the whole deployment"}
+    )
     scheduled_jobs: int = field(default=8, metadata={"about": "scheduled functions running at once"})
     log_lines: int = field(default=256, metadata={"about": "log lines of one call"})
     log_line_bytes: int = field(default=32_768, metadata={"about": "one log line"})

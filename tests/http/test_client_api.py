@@ -238,7 +238,7 @@ def test_admins_reach_internal_functions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "status", "code"),
     [
-        ("Bearer aaaa.bbbb.cccc", 401, "NoAuthProvider"),
+        ("Bearer aaaa.bbbb.cccc", 401, "InvalidAuthHeader"),
         ("Bearer nonsense", 401, "InvalidAuthHeader"),
         ("Basic dXNlcjpwYXNz", 400, "InvalidAdminKey"),
         ("Convex a|b", 401, "BadAdminKey"),
@@ -365,13 +365,14 @@ def test_cors(tmp_path: Path) -> None:
     serving(tmp_path, story)
 
 
-def test_websockets_are_turned_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["/", "/sync", "/api/query", "/api/1.48.0/nowhere", "/http/sync"])
+def test_other_websockets_are_turned_away(tmp_path: Path, target: str) -> None:
     async def story(server: Served) -> None:
         upgrade = (
-            b"GET /api/sync HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            b"GET %s HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
             b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
-        assert 400 <= (await server.say(upgrade, api=True)).status < 500
-        assert 400 <= (await server.say(upgrade)).status < 500
+        assert (await server.say(upgrade % target.encode(), api=True)).status == 404
+        assert (await server.say(upgrade % b"/api/sync")).status == 404, "it is not on the address of HTTP actions"
 
     serving(tmp_path, story)

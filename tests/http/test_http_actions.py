@@ -354,7 +354,7 @@ def test_an_error_while_streaming_cuts_the_body(tmp_path: Path) -> None:
     [
         (None, {"identity": None}),
         ("Bearer not-a-token", {"raised": "InvalidAuthHeader"}),
-        ("Bearer aaaa.bbbb.cccc", {"raised": "NoAuthProvider"}),
+        ("Bearer aaaa.bbbb.cccc", {"raised": "InvalidAuthHeader"}),
         ("Basic dXNlcjpwYXNz", {"raised": "InvalidAdminKey"}),
         ("a", {"raised": "InvalidHeaderFailure"}),
         ("Bearer é", {"raised": "HeaderParseFailure"}),

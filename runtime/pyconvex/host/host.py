@@ -14,15 +14,19 @@ from pyconvex import __version__
 from pyconvex.clock import Clock, SystemClock
 from pyconvex.engine import environment as function_environ
 from pyconvex.engine import guard
+from pyconvex.engine.authentication import Authentication
 from pyconvex.engine.console import captured, function_print
+from pyconvex.engine.daemon_thread import in_daemon_thread
 from pyconvex.engine.determinism import SUBSTITUTES
 from pyconvex.engine.environment import Environment, Urls
+from pyconvex.engine.live_queries import LiveQueries
 from pyconvex.engine.log_store import LogStore
 from pyconvex.engine.logs import LogBook
 from pyconvex.engine.runner import Runner
 from pyconvex.engine.scheduler import Scheduler
 from pyconvex.engine.secret import deployment_secret
 from pyconvex.engine.time_limit import TimeLimitExceeded, progress
+from pyconvex.engine.tokens import Tokens
 from pyconvex.engine.versions import Versions
 from pyconvex.errors import LoadFailed, Place, Problem, StartFailed, UnfitDocument
 from pyconvex.files.local import LocalFiles
@@ -38,12 +42,13 @@ from pyconvex.store.activation import Also
 from pyconvex.store.deployments import Deployments
 from pyconvex.store.sqlite import SqlitePersistence
 from pyconvex.store.store import SchemaChange, SchemaRefused, Store
+from pyconvex.sync.endpoint import SyncEndpoint
+from pyconvex.sync.services import Services as SyncServices
 
 from .admin_key import admin_key, instance_name, new_admin_key, shared_admin_key
 from .code import code_digest
 from .database import SQLITE, is_shared, persistence_for, shown
 from .lock import Running, announced, deployment_lock
-from .loop import in_daemon_thread
 from .ports import Sockets, bind_sockets
 
 YOUNG_OBJECTS = (10_000, 20, 50)
@@ -126,7 +131,16 @@ class Host:
     def __init__(self, options: HostOptions, deployment: Deployment) -> None:
         self.options = options
         self.deployment = deployment
-        self.app = App(deployment)
+        self.sync = SyncEndpoint(
+            SyncServices(
+                runner=deployment.runner,
+                live=deployment.live,
+                authentication=deployment.authentication,
+                clock=deployment.clock,
+                redact=deployment.redact,
+            )
+        )
+        self.app = App(deployment, self.sync)
         self.runner = deployment.runner
         self.versions = deployment.versions
         self.environment = deployment.environment
@@ -147,6 +161,8 @@ class Host:
         )
         self._loading: asyncio.Task[Reloaded] | None = None
         self._next: asyncio.Task[Reloaded] | None = None
+        if options.announced:
+            deployment.push = self.reload
         self._collection: asyncio.TimerHandle | None = None
 
     @classmethod
@@ -162,8 +178,7 @@ class Host:
             host = cls(options, await _build(options, closing))
             closing.enter_context(captured())
             if not options.memory:
-                gc.freeze()  # what lives as long as the process need not be looked at after every reload
-                gc.set_threshold(*YOUNG_OBJECTS)
+                collect_seldom()
             closing.push_async_callback(host._end)
             yield host
 
@@ -205,7 +220,7 @@ class Host:
     async def _close(self) -> None:
         """Let requests and jobs end, and take no more."""
         patience = self.options.patience_seconds
-        await asyncio.gather(self.app.close(patience), self.scheduler.close(patience))
+        await asyncio.gather(self.app.close(patience), self.sync.close(patience), self.scheduler.close(patience))
 
     def _use(self, sockets: Sockets) -> None:
         self.urls.cloud = self.options.cloud_url or sockets.api_url
@@ -218,13 +233,14 @@ class Host:
         self._loading, self._next = self._next, None
         began = time.perf_counter()
         with self.environment.visible():
-            loaded = await in_daemon_thread(self._loader.load)
+            loaded = await in_daemon_thread(self._loader.load, "pyconvex-reload")
         deployments, code = self.deployments, ""
         if deployments is not None:
-            code = await in_daemon_thread(lambda: code_digest(loaded, self.options.project))
+            code = await in_daemon_thread(lambda: code_digest(loaded, self.options.project), "pyconvex-reload")
         schema = await self._activate(loaded, None if deployments is None else deployments.push(code))
         changes = changes_between(self.registry, loaded.registry)
         self.versions.swap(loaded.registry, loaded.retire)
+        self.deployment.live.reloaded()
         if deployments is not None:
             await deployments.serve(code)
         self.scheduler.wake()
@@ -285,7 +301,13 @@ class Host:
             await asyncio.wait(reloads)
         if self.deployments is not None:
             await self.deployments.close()
-        await asyncio.gather(self.app.close(), self.scheduler.close())
+        await asyncio.gather(self.app.close(), self.sync.close(), self.scheduler.close())
+
+
+def collect_seldom() -> None:
+    """For a process that is one deployment: the garbage collector has little to do there, and much to look at."""
+    gc.freeze()  # what lives as long as the process need not be looked at after every reload
+    gc.set_threshold(*YOUNG_OBJECTS)
 
 
 async def _build(options: HostOptions, closing: AsyncExitStack) -> Deployment:
@@ -319,11 +341,16 @@ async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) ->
     files = LocalFiles(folder / "files", clock=clock, shared=options.shared)
     versions = Versions(empty_registry(options.project, options.functions_folder))
     name = shared_name if options.shared else instance_name(options.project)
+    key = _admin_key(options, folder / "admin_key", name, secret)
+    runner = Runner(store, files, environment, logs, limits, clock, versions, urls, secret)
+    live = LiveQueries(runner, redact=options.redact)
+    closing.push_async_callback(live.close)
     return Deployment(
         name=name,
         version=__version__,
         project=options.project.name,
-        runner=Runner(store, files, environment, logs, limits, clock, versions, urls, secret),
+        runner=runner,
+        live=live,
         versions=versions,
         store=store,
         files=files,
@@ -332,7 +359,8 @@ async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) ->
         limits=limits,
         clock=clock,
         urls=urls,
-        admin_key=_admin_key(options, folder / "admin_key", name, secret),
+        admin_key=key,
+        authentication=Authentication(key, Tokens(clock, redact=options.redact), versions),
         redact=options.redact,
     )
 

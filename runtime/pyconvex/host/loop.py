@@ -1,13 +1,11 @@
-"""The event loop everything runs on, uvloop where it is installed, and work beside it."""
+"""The event loop everything runs on, uvloop where it is installed."""
 
 import asyncio
-import contextvars
 import importlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeVar
 
 T = TypeVar("T")
@@ -62,33 +60,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return importlib.import_module("uvloop").new_event_loop
     except ImportError:
         return None
-
-
-async def in_daemon_thread(work: Callable[[], T]) -> T:
-    """What `work()` returns, called in a thread of its own and in a copy of the context.
-
-    Unlike with `asyncio.to_thread`, a loop that ends does not wait for it: user code may hang in there.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def settle(value: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is None:
-            done.set_result(value)  # pyright: ignore[reportArgumentType]  # a T where there is no error
-        else:
-            done.set_exception(error)
-
-    def run_work() -> None:
-        value, error = None, None
-        try:
-            value = context.run(work)
-        except BaseException as raised:
-            error = raised
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, value, error)
-
-    threading.Thread(target=run_work, name="pyconvex-reload", daemon=True).start()
-    return await done

@@ -23,6 +23,7 @@ from hypercorn.typing import ASGIFramework, LifespanState, ResponseSummary, WWWS
 from pyconvex.http.asgi import Asgi
 
 from .connection import Connection, Outbox
+from .heartbeat import Heartbeat
 from .ports import BACKLOG, Sockets
 
 FIRST_REQUEST_SECONDS = 0.05
@@ -85,6 +86,7 @@ class _Worker:
         self._context = WorkerContext(max_requests=None)
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(self._loop)
+        self._heartbeat = Heartbeat(self._loop)
         self._connections: dict[asyncio.Task[Any], Connection] = {}
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -92,10 +94,12 @@ class _Worker:
         task = asyncio.current_task()
         assert task is not None, "asyncio runs each connection in a task"
         parts = self._app, self._loop, self._config, self._context, LifespanState(), reader, writer
-        connection = Connection(self._outbox, *parts)
+        connection = Connection(self._outbox, self._heartbeat, *parts)
         self._connections[task] = connection
         try:
             await connection
+        except asyncio.CancelledError:
+            pass  # `end` drops it; Python 3.11 would print a traceback for each
         finally:
             connection.idle_timer.cancel()
             del self._connections[task]
@@ -129,6 +133,7 @@ class _Worker:
 
     async def end(self) -> None:
         """Let connections send what is left, drop those that do not get rid of it."""
+        self._heartbeat.close()
         for connection in self._connections.values():
             connection.idle_timer.expire()
         if self._connections:

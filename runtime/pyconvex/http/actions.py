@@ -7,7 +7,7 @@ from pyconvex.engine.actions import limited
 from pyconvex.engine.execution import Call, Caller
 from pyconvex.engine.failures import Failure, FunctionFailed, describe
 from pyconvex.engine.http_execution import HttpExecution
-from pyconvex.engine.identity import Identity
+from pyconvex.engine.identity import ANONYMOUS, Identity
 from pyconvex.errors import RequestRefused
 from pyconvex.functions.cors import Cors
 from pyconvex.functions.fetch.headers import Headers
@@ -71,7 +71,8 @@ class HttpActions:
             path = pathname(exchange.routed_path)
             match = router.match(path, exchange.method)
             if match is not None:
-                await self._run(exchange, _Matched(registry, match, path, router.cors, self._call(exchange)))
+                call = self._call(exchange, await self._identity(exchange))
+                await self._run(exchange, _Matched(registry, match, path, router.cors, call))
                 return True
             return await self._preflight(exchange, registry, path)
 
@@ -88,10 +89,14 @@ class HttpActions:
             note = f"no route; nearest is {nearest} ({place.file.rpartition('/')[2]}:{place.line})"
         self._log(exchange, registry, exchange.routed_path, 404, note)
 
-    def _call(self, exchange: Exchange) -> Call:
+    async def _identity(self, exchange: Exchange) -> Identity:
         identity: Identity | None = exchange.scope.get(ASSUMED_IDENTITY)
-        if identity is None:
-            identity = identify_leniently(exchange.header(b"authorization"), self._deployment.admin_key)
+        if identity is not None:
+            return identity
+        header = exchange.header(b"authorization")
+        return ANONYMOUS if header is None else await identify_leniently(header, self._deployment)
+
+    def _call(self, exchange: Exchange, identity: Identity) -> Call:
         number = request_id(self._deployment.clock)
         return Call(Caller.HTTP_ENDPOINT, identity, number, exchange.client_ip, exchange.text_header(b"user-agent"))
 
@@ -172,8 +177,8 @@ class HttpActions:
         return True
 
     def _log(self, exchange: Exchange, registry: Registry, path: str, status: int, note: str) -> None:
-        """The entry of a request that reached no handler."""
-        call = self._call(exchange)
+        """The entry of a request that reached no handler; who sent it is not looked into."""
+        call = self._call(exchange, ANONYMOUS)
         self._deployment.runner.http_unmatched(registry, call, _shown(exchange, path), status=status, note=note)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from pyconvex.engine.logs import LogEntry, to_wire
-from pyconvex.errors import RequestRefused
+from pyconvex.errors import LoadFailed, RequestRefused
 from pyconvex.functions.function import Function
 from pyconvex.functions.router import Route
 from pyconvex.loading.registry import Registry, handler_name, route_place
@@ -56,7 +56,7 @@ class AdminApi:
 
     async def update_environment_variables(self, exchange: Exchange) -> None:
         """POST `{"changes": [{"name", "value" or null to remove}]}`: all of them or none."""
-        self._require_admin(exchange)
+        await self._require_admin(exchange)
         try:
             body = await exchange.body.read(self._deployment.limits.api_request_bytes)
             changes = msgspec.json.decode(body, type=_Changes).changes
@@ -69,19 +69,19 @@ class AdminApi:
 
     async def list_environment_variables(self, exchange: Exchange) -> None:
         """GET: `{"environmentVariables": {name: value}}`."""
-        self._require_admin(exchange)
+        await self._require_admin(exchange)
         await _send(exchange, {"environmentVariables": dict(self._deployment.environment.variables)})
 
     async def stream_function_logs(self, exchange: Exchange) -> None:
         """GET `?cursor=<ms>`: the entries newer than that, waiting up to `POLL_SECONDS` for the first."""
-        self._require_admin(exchange)
+        await self._require_admin(exchange)
         cursor = _number(exchange, "cursor", 0.0)
         entries = await self._deployment.logs.wait(cursor, POLL_SECONDS)
         await self._send_entries(exchange, entries, cursor)
 
     async def logs(self, exchange: Exchange) -> None:
         """GET `?history=<count>&since=<ms>`: stored entries, also from before the last start; does not wait."""
-        self._require_admin(exchange)
+        await self._require_admin(exchange)
         count = int(min(_number(exchange, "history", 100), HISTORY_MAX))
         since = _number(exchange, "since", 0.0)
         logs = self._deployment.logs
@@ -93,7 +93,7 @@ class AdminApi:
 
     async def deployment(self, exchange: Exchange) -> None:
         """GET: version, addresses, functions and routes of what is served now."""
-        self._require_admin(exchange)
+        await self._require_admin(exchange)
         deployment = self._deployment
         registry = deployment.versions.current
         await _send(
@@ -108,9 +108,25 @@ class AdminApi:
             },
         )
 
-    def _require_admin(self, exchange: Exchange) -> None:
+    async def push(self, exchange: Exchange) -> None:
+        """POST: load the functions folder as it is now, and serve it.
+
+        Raises `RequestRefused` 400 `LoadFailed` with the problems of a version that cannot be served, and
+        `NotSupported` where several processes serve the deployment.
+        """
+        await self._require_admin(exchange)
+        if self._deployment.push is None:
+            raise RequestRefused(400, "NotSupported", "Several processes serve this deployment: restart them instead")
+        try:
+            await self._deployment.push()
+        except LoadFailed as failed:
+            problems = (f"{each.place}: {each.message}" if each.place else each.message for each in failed.problems)
+            raise RequestRefused(400, "LoadFailed", "\n".join(problems)) from None
+        await _send(exchange, None)
+
+    async def _require_admin(self, exchange: Exchange) -> None:
         key = parse_qs(exchange.query).get("adminKey", [None])[0]
-        identity = identify(exchange.header(b"authorization"), self._deployment.admin_key, query_key=key)
+        identity = await identify(exchange.header(b"authorization"), self._deployment, query_key=key)
         if not identity.is_admin:
             raise RequestRefused(403, "BadDeployKey", "This endpoint needs the admin key of the deployment")
 

@@ -7,54 +7,67 @@ API says to paths it does not have.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable
 
+from pyconvex.engine.client_version import ClientVersion, client_version
+from pyconvex.engine.outages import refusal
 from pyconvex.errors import RequestRefused
+from pyconvex.store.persistence import StoreFailed
 
 from .actions import HttpActions
-from .admin_api import UNSUPPORTED, AdminApi
+from .admin_api import UNSUPPORTED
 from .asgi import ClientGone, Exchange, Receive, Scope, Send
-from .client_api import ClientApi
-from .cors import allow_origin, answer_preflight
+from .cors import allow_origin
 from .deployment import Deployment
+from .endpoints import Methods, endpoints_of
 from .errors import error_body
 from .health import PATH as HEALTH
 from .health import Health, Phase
-from .media import JSON, TEXT
-from .storage_api import StorageApi
+from .media import JSON
+from .watch_api import WatchApi
+from .websocket import WebSocket
 
-Endpoint = Callable[[Exchange], Awaitable[None]]
-Methods = Mapping[str, Endpoint]
+WebSocketEndpoint = Callable[[WebSocket, ClientVersion], Awaitable[None]]
+"""Serves a WebSocket, which it accepts itself, to its end."""
 
 DRAIN_SECONDS = 0.2
 """How long requests in progress may go on after the deployment was told to stop."""
+
+_SYNC = re.compile(r"/api/(?:([^/]+)/)?sync")
+"""The JavaScript client says its version in the path, the others in a header."""
 
 _log = logging.getLogger("pyconvex.http")
 
 
 class App:
-    """Plain ASGI 3: runs under any server, which must fill in `scope["server"]`, on the loop that it is made on."""
+    """Plain ASGI 3: runs under any server, which must fill in `scope["server"]`, on the loop that it is made on.
 
-    def __init__(self, deployment: Deployment) -> None:
+    Arguments:
+        sync: what serves the clients of the sync protocol.
+    """
+
+    def __init__(self, deployment: Deployment, sync: WebSocketEndpoint) -> None:
         self.site_port: int | None = None
         """Requests to this port are for HTTP actions; set when ports are known."""
         self._health = Health(deployment)
+        self._sync = sync
         self._actions = HttpActions(deployment)
-        self._endpoints, self._prefixes = _endpoints(deployment, self._health)
+        self._watches = WatchApi(deployment)
+        self._endpoints, self._prefixes = endpoints_of(deployment, self._health, self._watches)
         self._tasks: set[asyncio.Task[object]] = set()
         self._loop = asyncio.get_running_loop()  # to ask each time costs a system call
         self._turns_away = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI. Scopes other than HTTP and lifespan are turned away."""
+        """ASGI."""
         kind = scope["type"]
         if kind == "http":
             await self._serve(scope, receive, send)
         elif kind == "lifespan":
             await _lifespan(receive, send)
         elif kind == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1000})
+            await self._serve_websocket(WebSocket(scope, receive, send))
 
     @property
     def busy(self) -> bool:
@@ -78,6 +91,7 @@ class App:
         """
         until = self._loop.time() + patience
         self.phase = Phase.STOPPING
+        self._watches.close()
         while self._tasks and (left := until - self._loop.time()) > 0:
             await asyncio.wait(self._tasks, timeout=left)
         self.phase = Phase.CLOSED
@@ -97,6 +111,9 @@ class App:
             pass  # nobody is left to answer
         except RequestRefused as error:
             await _refuse(exchange, error)
+        except StoreFailed as error:
+            _log.error("%s %s failed: %s", exchange.method, exchange.path, error)
+            await _refuse(exchange, refusal(error))
         except Exception:
             _log.exception("%s %s failed inside pyconvex", exchange.method, exchange.path)
             await _fail(exchange)
@@ -106,11 +123,29 @@ class App:
 
     def _dispatch(self, exchange: Exchange) -> Awaitable[None]:
         if self._turns_away and exchange.path != HEALTH:
+            if exchange.port != self.site_port:
+                allow_origin(exchange)
             body = error_body("ServiceUnavailable", f"This deployment is {self._health.phase}")
             return exchange.respond(503, [*JSON, (b"connection", b"close"), (b"retry-after", b"1")], body)
         if exchange.port == self.site_port:
             return self._serve_health(exchange) if exchange.path == HEALTH else self._actions.serve(exchange)
         return self._dispatch_api(exchange)
+
+    async def _serve_websocket(self, socket: WebSocket) -> None:
+        match = None if socket.port == self.site_port else _SYNC.fullmatch(socket.path)
+        if match is None:
+            await socket.refuse(404)
+        elif self._turns_away:
+            await socket.refuse(503)
+        else:
+            version = match[1]
+            try:
+                named = socket.header(b"convex-client") if version is None else f"npm-{version}".encode()
+                client = client_version(named)
+            except RequestRefused as error:
+                await socket.refuse(error.status, JSON, error_body(error.code, error.message))
+            else:
+                await self._sync(socket, client)
 
     async def _serve_health(self, exchange: Exchange) -> None:
         """On the site address a user's route of that name comes first."""
@@ -148,47 +183,6 @@ class App:
             if path.startswith(prefix):
                 return methods
         return None
-
-
-def _endpoints(deployment: Deployment, health: Health) -> tuple[Mapping[str, Methods], list[tuple[str, Methods]]]:
-    """Every path the API claims, and every prefix of paths; each with a preflight."""
-    client, admin, storage = ClientApi(deployment), AdminApi(deployment), StorageApi(deployment)
-    exact: dict[str, dict[str, Endpoint]] = {
-        "/": _get(_text("This Convex deployment is running. See https://docs.convex.dev/.")),
-        "/version": _get(_text(deployment.version)),
-        "/instance_version": _get(_text(deployment.version)),
-        "/instance_name": _get(_text(deployment.name)),
-        HEALTH: _get(health.answer),
-        "/api/query": {**_get(client.query), "POST": client.query},
-        "/api/mutation": {"POST": client.mutation},
-        "/api/action": {"POST": client.action},
-        "/api/function": {"POST": client.function},
-        "/api/update_environment_variables": {"POST": admin.update_environment_variables},
-        "/api/list_environment_variables": _get(admin.list_environment_variables),
-        "/api/stream_function_logs": _get(admin.stream_function_logs),
-        "/api/app_metrics/stream_function_logs": _get(admin.stream_function_logs),
-        "/api/pyconvex/deployment": _get(admin.deployment),
-        "/api/pyconvex/logs": _get(admin.logs),
-        "/api/pyconvex/report": {"POST": client.report},
-    }
-    prefixed: dict[str, dict[str, Endpoint]] = {
-        "/api/run/": {"POST": client.run},
-        "/api/storage/": _get(storage.download),
-    }
-    for methods in (*exact.values(), *prefixed.values()):
-        methods["OPTIONS"] = answer_preflight
-    return exact, list(prefixed.items())
-
-
-def _get(endpoint: Endpoint) -> dict[str, Endpoint]:
-    return {"GET": endpoint, "HEAD": endpoint}
-
-
-def _text(text: str) -> Endpoint:
-    async def answer(exchange: Exchange) -> None:
-        await exchange.respond(200, TEXT, text.encode())
-
-    return answer
 
 
 async def _refuse(exchange: Exchange, error: RequestRefused) -> None:

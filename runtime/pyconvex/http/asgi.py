@@ -193,7 +193,7 @@ class Exchange:
         self._began = monotonic()
         self.scope = scope
         self.method: str = scope["method"]
-        self.path = _raw_path(scope)
+        self.path = raw_path(scope)
         """As it was sent: percent-encoding kept, without the query."""
         self.routed_path = self.path
         """What routes are compared with: below the alias `/http`, the rest."""
@@ -288,7 +288,7 @@ class Exchange:
         return self.method == "HEAD" or self.status in (204, 205, 304)
 
 
-def _raw_path(scope: Scope) -> str:
+def raw_path(scope: Scope) -> str:
     """The path of the request line; `http://host/path` (RFC 9112, section 3.2.2) counts as `/path`."""
     raw: bytes | None = scope.get("raw_path")
     path = raw.decode("latin-1") if raw is not None else cast("str", scope["path"])

@@ -1,9 +1,12 @@
 """What the HTTP layer sees of the deployment it serves."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pyconvex.clock import Clock
+from pyconvex.engine.authentication import Authentication
 from pyconvex.engine.environment import Environment, Urls
+from pyconvex.engine.live_queries import LiveQueries
 from pyconvex.engine.logs import LogBook
 from pyconvex.engine.runner import Runner
 from pyconvex.engine.versions import Versions
@@ -17,13 +20,15 @@ class Deployment:
     """The parts, built once by the host.
 
     `version` is pyconvex's, `project` the folder. `redact` keeps error texts and log lines from clients, as Convex
-    does in production.
+    does in production. `push` loads the functions folder as it is now and serves it, or raises `LoadFailed`; None where
+    other processes serve the deployment too.
     """
 
     name: str
     version: str
     project: str
     runner: Runner
+    live: LiveQueries
     versions: Versions
     store: Store
     files: FileStorage
@@ -33,4 +38,6 @@ class Deployment:
     clock: Clock
     urls: Urls
     admin_key: str
+    authentication: Authentication
     redact: bool = False
+    push: Callable[[], Awaitable[object]] | None = None

@@ -1,0 +1,79 @@
+"""The endpoints of the API: which path and method is whose."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from .admin_api import AdminApi
+from .asgi import Exchange
+from .client_api import ClientApi
+from .cors import answer_preflight
+from .deployment import Deployment
+from .health import PATH as HEALTH
+from .health import Health
+from .media import BYTES, TEXT
+from .openapi import OpenApi
+from .snapshot_api import SnapshotApi
+from .storage_api import StorageApi
+from .watch_api import WatchApi
+
+Endpoint = Callable[[Exchange], Awaitable[None]]
+Methods = Mapping[str, Endpoint]
+
+
+def endpoints_of(
+    deployment: Deployment, health: Health, watches: WatchApi
+) -> tuple[Mapping[str, Methods], list[tuple[str, Methods]]]:
+    """Every path the API claims, and every prefix of paths; each with a preflight."""
+    client, snapshots = ClientApi(deployment), SnapshotApi(deployment)
+    admin, storage = AdminApi(deployment), StorageApi(deployment)
+    exact: dict[str, dict[str, Endpoint]] = {
+        "/": _get(_text("This Convex deployment is running. See https://docs.convex.dev/.")),
+        "/version": _get(_text(deployment.version)),
+        "/instance_version": _get(_text(deployment.version)),
+        "/instance_name": _get(_text(deployment.name)),
+        HEALTH: _get(health.answer),
+        "/echo": {"POST": _echo(deployment.limits.api_request_bytes)},
+        "/api/query": {**_get(client.query), "POST": client.query},
+        "/api/public_openapi.json": _get(OpenApi(deployment).answer),
+        "/api/query_ts": {"POST": snapshots.query_ts},
+        "/api/query_at_ts": {"POST": snapshots.query_at_ts},
+        "/api/query_batch": {"POST": snapshots.query_batch},
+        "/api/mutation": {"POST": client.mutation},
+        "/api/action": {"POST": client.action},
+        "/api/function": {"POST": client.function},
+        "/api/update_environment_variables": {"POST": admin.update_environment_variables},
+        "/api/list_environment_variables": _get(admin.list_environment_variables),
+        "/api/stream_function_logs": _get(admin.stream_function_logs),
+        "/api/app_metrics/stream_function_logs": _get(admin.stream_function_logs),
+        "/api/pyconvex/deployment": _get(admin.deployment),
+        "/api/pyconvex/logs": _get(admin.logs),
+        "/api/pyconvex/push": {"POST": admin.push},
+        "/api/pyconvex/report": {"POST": client.report},
+        "/api/pyconvex/watch": {"POST": watches.watch},
+    }
+    prefixed: dict[str, dict[str, Endpoint]] = {
+        "/api/run/": {"POST": client.run},
+        "/api/storage/": _get(storage.download),
+    }
+    for methods in (*exact.values(), *prefixed.values()):
+        methods["OPTIONS"] = answer_preflight
+    return exact, list(prefixed.items())
+
+
+def _get(endpoint: Endpoint) -> dict[str, Endpoint]:
+    return {"GET": endpoint, "HEAD": endpoint}
+
+
+def _text(text: str) -> Endpoint:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.respond(200, TEXT, text.encode())
+
+    return answer
+
+
+def _echo(limit: int) -> Endpoint:
+    """What was sent, up to `limit` bytes."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.respond(200, BYTES, await exchange.body.read(limit))
+
+    return answer

@@ -1,0 +1,26 @@
+"""What all sessions of a deployment share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyconvex.clock import Clock
+    from pyconvex.engine.authentication import Authentication
+    from pyconvex.engine.live_queries import LiveQueries
+    from pyconvex.engine.runner import Runner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """`redact` keeps error texts and log lines from clients."""
+
+    runner: Runner
+    live: LiveQueries
+    authentication: Authentication
+    clock: Clock
+    redact: bool = False
+    running: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    """The mutations and actions that run; they end even when their client has gone."""
