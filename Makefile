@@ -11,6 +11,7 @@ KILL_ROUNDS := 200
 SAVES := 1000
 TRANSACTIONS := 36000 # in each of three ways
 SEEDS := 5000
+FUZZED := 100000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench format kill-rounds nightly clean
@@ -56,7 +57,8 @@ kill-rounds: $(VENV)/.dev ## 50 rounds of each way to kill, 1,000 saves
 
 nightly: $(VENV)/.dev ## all fault tests at full length: about an hour
 	PYCONVEX_KILL_ROUNDS=$(KILL_ROUNDS) PYCONVEX_SAVES=$(SAVES) PYCONVEX_TRANSACTIONS=$(TRANSACTIONS) \
-		PYCONVEX_SEEDS=$(SEEDS) PYCONVEX_SEED=$$(date +%j) $(BIN)/python -m pytest -q -m faults $(ARGS)
+		PYCONVEX_SEEDS=$(SEEDS) PYCONVEX_FUZZED=$(FUZZED) PYCONVEX_IDLE_SECONDS=70 PYCONVEX_SEED=$$(date +%j) \
+		$(BIN)/python -m pytest -q -m faults $(ARGS)
 
 format: $(VENV)/.dev ## format and fix what can be fixed
 	$(BIN)/ruff check --fix --quiet .

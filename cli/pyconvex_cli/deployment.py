@@ -21,7 +21,7 @@ from pyconvex_cli.project import find_project, project_settings
 from pyconvex_cli.usage import WrongUsage
 
 if TYPE_CHECKING:
-    from http.client import HTTPConnection
+    from http.client import HTTPConnection, HTTPResponse
 
 CLIENT = f"pyconvex-cli-{__version__}"
 
@@ -60,6 +60,10 @@ class Deployment(Protocol):
         """The JSON answer to `POST path`. `acting_as` is appended to the admin key, for `run --identity`."""
         ...
 
+    def stream(self, path: str, body: object, *, acting_as: str = "") -> Generator[Any, None, None]:
+        """The JSON objects that come in answer to `POST path`, one by one, as long as the deployment goes on."""
+        ...
+
 
 @dataclass(slots=True)
 class Remote:
@@ -83,14 +87,28 @@ class Remote:
     def post(self, path: str, body: object, *, acting_as: str = "") -> Any:
         return self._send("POST", path, json.dumps(body).encode(), acting_as)
 
+    def stream(self, path: str, body: object, *, acting_as: str = "") -> Generator[Any, None, None]:
+        with self._asked("POST", path, json.dumps(body).encode(), acting_as) as response:
+            if response.status != 200:
+                answer_of(response.status, response.read())
+            while line := response.readline():
+                if line.strip():
+                    yield json.loads(line)
+
     def _send(self, method: str, target: str, body: bytes | None, acting_as: str) -> Any:
+        with self._asked(method, target, body, acting_as) as response:
+            return answer_of(response.status, response.read())
+
+    @contextmanager
+    def _asked(
+        self, method: str, target: str, body: bytes | None, acting_as: str
+    ) -> "Generator[HTTPResponse, None, None]":
         from http.client import HTTPException
 
         connection = self._connection()
         try:
             connection.request(method, target, body, headers_for(self.admin_key + acting_as))
-            response = connection.getresponse()
-            return answer_of(response.status, response.read())
+            yield connection.getresponse()
         except TimeoutError:
             raise
         except (OSError, HTTPException) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyconvex.errors import LoadFailed
-from pyconvex.host import Host, HostOptions, Reloaded, Sockets
+from pyconvex.host import Host, HostOptions, Reloaded, Sockets, collect_seldom
 from pyconvex.settings import Settings
 from pyconvex_cli.leaving import DONE, Leaving
 from pyconvex_cli.snapshot import snapshot
@@ -52,6 +52,8 @@ async def develop(project: Path, settings: Settings, options: DevOptions, consol
     """
     host_options = HostOptions.from_settings(project, settings)
     async with Host.open(replace(host_options, memory=options.ephemeral)) as host:
+        if options.ephemeral:
+            collect_seldom()  # elsewhere deployments in memory share their process with tests
         host.store.report = _shown_on(console, json=options.json)
         leaving = Leaving()
         with leaving.on_signals(), _bound(host, settings, options) as sockets:

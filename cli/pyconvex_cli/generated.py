@@ -5,7 +5,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyconvex.loading.generated import MARK
+from pyconvex.loading.generated import MARK, MARK_JS
+
+_KINDS = ("*.py", "*.pyi", "*.js", "*.d.ts")
 
 
 def write_generated(functions: Path, files: Mapping[str, str], *, complete: bool = True) -> list[str]:
@@ -41,8 +43,8 @@ def outdated(functions: Path, files: Mapping[str, str]) -> list[str]:
     Files that do not say that pyconvex generated them are somebody else's.
     """
     folder = functions / "_generated"
-    others = [path for path in folder.glob("*.py*") if path.is_file() and path.name not in files]
-    stale = [path.name for path in others if (_read(path) or "").startswith(MARK)]
+    others = [path for kind in _KINDS for path in folder.glob(kind) if path.is_file() and path.name not in files]
+    stale = [path.name for path in others if (_read(path) or "").startswith((MARK, MARK_JS))]
     return sorted([name for name, text in files.items() if _read(folder / name) != text] + stale)
 
 

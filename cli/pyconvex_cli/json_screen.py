@@ -10,6 +10,7 @@ from pyconvex.engine.logs import to_wire
 from pyconvex.errors import Problem
 from pyconvex.http.admin_api import describe
 from pyconvex_cli.console import Console
+from pyconvex_cli.foreign_lines import plain
 from pyconvex_cli.screen import Surroundings
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class JsonScreen:
         changes = {
             "functions": asdict(reloaded.changes.functions),
             "routes": asdict(reloaded.changes.routes),
+            "auth": asdict(reloaded.changes.auth),
             "schema": asdict(reloaded.schema),
         }
         self._event("reloaded", files=list(files), tookMs=round(reloaded.took_ms, 1), **changes)
@@ -59,6 +61,12 @@ class JsonScreen:
 
     def blocked(self, blocked: "Blocked") -> None:
         self._event("blocked", place=str(blocked.place), seconds=blocked.seconds, function=blocked.function)
+
+    def output(self, command: str, line: str) -> None:
+        self._event("output", command=command, text=plain(line))
+
+    def ended(self, command: str, code: int, hint: str | None) -> None:
+        self._event("ended", command=command, exitCode=code, hint=hint)
 
     def note(self, text: str) -> None:
         self._event("note", text=text)

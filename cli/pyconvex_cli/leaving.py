@@ -23,7 +23,7 @@ class Leaving:
     def __init__(self, at_once: Callable[[], None] = lambda: None) -> None:
         self._loop = asyncio.get_running_loop()
         self._code: asyncio.Future[int] = self._loop.create_future()
-        self._at_once = at_once
+        self.at_once = at_once
         self.reason = ""
         """The name of the signal that ends it, if one does."""
 
@@ -72,5 +72,5 @@ class Leaving:
             self.reason = number.name
             self(code)
         elif number in (signal.SIGINT, signal.SIGTERM):
-            self._at_once()
+            self.at_once()
             os._exit(128 + number)

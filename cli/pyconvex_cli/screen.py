@@ -47,6 +47,12 @@ class Screen(Protocol):
     def blocked(self, blocked: "Blocked") -> None:
         """A line of the user's blocks the event loop."""
 
+    def output(self, command: str, line: str) -> None:
+        """The command that runs beside the server has printed a line, which may hold anything."""
+
+    def ended(self, command: str, code: int, hint: str | None) -> None:
+        """That command has ended by itself."""
+
     def note(self, text: str) -> None:
         """Anything else worth a line."""
 

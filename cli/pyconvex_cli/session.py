@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Coroutine, Generator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,14 @@ class DevSession:
         self._leave = leaving
         self._project = host.options.project
         self._interactive = options.stays and not options.json and console.interactive
+        self._has_colours = not options.json and console.err.colour
         self._text, self.screen = self._screens(console)
         self._loop = asyncio.get_running_loop()
         self._watched = Watched(self._project, host.options.functions_folder)
         self._watcher = Watcher(self._watched, self._changed)
         self._saved: dict[Path, None] = {}
         self._reloading: asyncio.Task[None] | None = None
+        self._command: asyncio.Task[None] | None = None
         self._served_since: float | None = None
         self._awaited = AwaitedData()
         self._retry: asyncio.TimerHandle | None = None
@@ -98,6 +101,8 @@ class DevSession:
         finally:
             for task in self._tasks:
                 task.cancel()
+            if self._command is not None:
+                await asyncio.wait({self._command})
             self.screen.close()
         code = self._leave.code
         return FAILED if code is None else code
@@ -147,7 +152,7 @@ class DevSession:
         if self._options.until_success:
             self._leave(DONE)
         elif start is not None and self._options.stays:
-            self._background(self._run_command(start))
+            self._command = self._background(self._run_command(start))
 
     def _reload_soon(self, files: Sequence[Path]) -> None:
         self._saved |= dict.fromkeys(files)
@@ -321,12 +326,16 @@ class DevSession:
 
     async def _run_command(self, command: str) -> None:
         """A command beside the server, which ends with it; and it ends with the server."""
-        process = await asyncio.create_subprocess_shell(command, env={**os.environ, **self._variables()})
-        try:
-            self._leave(await process.wait())
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+        from pyconvex_cli.companion import Companion, remedy
+
+        self._keep_files_current()
+        environment = self._variables() | ({"FORCE_COLOR": "1"} if self._has_colours else {})
+        companion = Companion(command, self._project, environment, partial(self.screen.output, command))
+        self._leave.at_once = companion.kill
+        self.screen.note(f"▶ {command}")
+        code = await companion.run()
+        self.screen.ended(command, code, remedy(command, code, self._project))
+        self._leave(code)
 
     # -- small things ----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from pyconvex.errors import Place, Problem
 from pyconvex.http.admin_api import describe
 from pyconvex.loading.excerpt import Excerpt, excerpt
 from pyconvex_cli.console import Console, Paint, Terminal
+from pyconvex_cli.foreign_lines import coloured, plain
 from pyconvex_cli.inventory import Inventory
 from pyconvex_cli.local import disk_excerpts
 from pyconvex_cli.log_rows import Layout
@@ -17,7 +18,7 @@ from pyconvex_cli.log_view import LogView
 from pyconvex_cli.problems import problem_lines
 from pyconvex_cli.screen import Surroundings
 from pyconvex_cli.tables import inventory_tables
-from pyconvex_cli.wording import clock, counted, duration
+from pyconvex_cli.wording import clock, counted, duration, program_of
 
 if TYPE_CHECKING:
     from pyconvex.engine.logs import LogEntry
@@ -125,6 +126,18 @@ class TextScreen:
         self._say([f"{paint('name', 'hint:')} await an async library instead, or `asyncio.to_thread(...)`", ""])
         self._after()
 
+    def output(self, command: str, line: str) -> None:
+        terminal = self._terminal
+        name = program_of(command).rpartition("/")[2]
+        self._say([f"{terminal.paint('muted', f'{name} │')} {coloured(line) if terminal.colour else plain(line)}"])
+
+    def ended(self, command: str, code: int, hint: str | None) -> None:
+        paint = self._terminal.paint
+        mark = paint("bad", "✖") if code else paint("good", "✔")
+        self._say([f"{mark} {clock(time.time())} {command} ended with exit code {code}"])
+        if hint:
+            self._say([f"{paint('name', 'hint:')} {hint}"])
+
     def note(self, text: str) -> None:
         self._say([text])
 
@@ -196,11 +209,12 @@ class TextScreen:
 
 def difference_texts(reloaded: "Reloaded", paint: Paint) -> list[str]:
     """What a save changed: `~ messages:send  + messages:remove  − POST /old`; no text without any."""
-    differences = (reloaded.changes.functions, reloaded.changes.routes)
+    changes = reloaded.changes
+    differences = (("", changes.functions), ("", changes.routes), ("auth ", changes.auth))
     marks = [("~", "warn", "changed"), ("+", "good", "added"), ("−", "bad", "removed")]
     parts = [
-        f"{paint(style, sign)} {name}"
-        for difference in differences
+        f"{paint(style, sign)} {noun}{name}"
+        for noun, difference in differences
         for sign, style, group in marks
         for name in getattr(difference, group)
     ]

@@ -1,5 +1,7 @@
 """Numbers, times and names as people read them."""
 
+import contextlib
+import shlex
 import time
 
 
@@ -39,3 +41,10 @@ def clock(seconds: float) -> str:
 def day_and_clock(seconds: float) -> str:
     """`2026-11-22 12:01:04`, local time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def program_of(command: str) -> str:
+    """What a shell command is called for short: its first word that sets no variable, `npm` of `A=1 npm run dev`."""
+    with contextlib.suppress(ValueError):  # a quote that is not closed
+        return next((word for word in shlex.split(command) if "=" not in word), command)
+    return command.split(maxsplit=1)[0]

@@ -1,7 +1,7 @@
 """Alternating rounds, ratios per round, and the table they end in."""
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -43,6 +43,15 @@ def alternate(rounds: int, cases: Mapping[str, Callable[[], float]]) -> Samples:
     for _ in range(rounds):
         for name, measure in cases.items():
             samples[name].append(measure())
+    return samples
+
+
+async def alternate_async(rounds: int, cases: Mapping[str, Callable[[], Awaitable[float]]]) -> Samples:
+    """As `alternate`, for what is measured on an event loop."""
+    samples: Samples = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, measure in cases.items():
+            samples[name].append(await measure())
     return samples
 
 

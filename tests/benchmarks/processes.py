@@ -1,6 +1,8 @@
 """Servers under measurement: started on a free loopback port, ended by their own process group."""
 
 import contextlib
+import http.client
+import json
 import os
 import signal
 import socket
@@ -31,6 +33,16 @@ def get(port: int, path: str = "/", timeout: float = 5.0) -> bytes | None:
         if head.startswith(b"HTTP/1.1 200"):
             return body
     return None
+
+
+def post(port: int, path: str, body: object) -> None:
+    """One POST of JSON, which has to be answered with 200."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        if reply.status != 200:
+            raise RuntimeError(f"{path} was answered with {reply.status}: {reply.read()!r}")
 
 
 @dataclass(frozen=True, slots=True)

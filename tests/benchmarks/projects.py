@@ -204,6 +204,55 @@ async def page(ctx: QueryCtx, number: int, cursor: str | None):
 """
 
 
+BOARD_SCHEMA = """\
+from pyconvex.server import define_schema, define_table
+from pyconvex.values import v
+
+default = define_schema(
+    {"notes": define_table({"room": v.number(), "body": v.string()}).index("by_room", ["room"])}
+)
+"""
+
+BOARD = """\
+from ._generated.server import MutationCtx, QueryCtx, mutation, query
+
+
+@query
+async def newest(ctx: QueryCtx):
+    return await ctx.db.query("notes").order("desc").take(1)
+
+
+@query
+async def in_room(ctx: QueryCtx, room: int):
+    return await ctx.db.query("notes").with_index("by_room", lambda q: q.eq("room", room)).order("desc").take(1)
+
+
+@query
+async def nothing(ctx: QueryCtx) -> str:
+    return "hello"
+
+
+@mutation
+async def write(ctx: MutationCtx, body: str, room: int = 0) -> None:
+    await ctx.db.insert("notes", {"room": room, "body": body})
+"""
+
+BOARD_HTTP = """\
+from pyconvex.server import Request, Response, http_router
+from ._generated.server import ActionCtx
+
+http = http_router()
+
+
+@http.route(path="/hello", method="GET")
+async def hello(ctx: ActionCtx, request: Request) -> Response:
+    return Response("hello")
+
+
+default = http
+"""
+
+
 def write(folder: Path, files: Mapping[str, str]) -> Path:
     """Write a project; a path without a folder belongs into `convex/`."""
     for name, text in files.items():
@@ -223,6 +272,11 @@ def messages(folder: Path) -> Path:
 
 def growing(folder: Path) -> Path:
     return write(folder, {"schema.py": GROWING_SCHEMA, "growing.py": GROWING})
+
+
+def board(folder: Path) -> Path:
+    """A table with two queries for subscribers, and a trivial function of each kind."""
+    return write(folder, {"schema.py": BOARD_SCHEMA, "board.py": BOARD, "http.py": BOARD_HTTP})
 
 
 def marked(folder: Path, modules: int) -> Path:

@@ -1,4 +1,4 @@
-"""File saved → first response from the new code, under light load; nothing may fail meanwhile."""
+"""File saved → first response from the new code, under light load: nothing may fail, and no socket be lost."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,13 @@ from pathlib import Path
 
 from benchmarks import projects
 from benchmarks.measure import Goal, Row, raw
-from benchmarks.processes import BIN, PEERS, serving
+from benchmarks.processes import BIN, PEERS, free_port, serving
+from benchmarks.sockets import Arrivals, connect_many, subscribe
 
 SAVES, ROUNDS = 10, 5
 LIGHT_LOAD_PER_SECOND = 20
+SOCKETS = 20
+"""Sessions with a live query each, open all the time."""
 REQUEST_SECONDS = 2.0
 """After which an unanswered request has failed: a server that restarts may leave one hanging."""
 
@@ -23,33 +26,60 @@ REQUEST_SECONDS = 2.0
 class Counts:
     answered: int = 0
     failed: int = 0
+    lost: int = 0
     seconds: list[float] = field(default_factory=list[float])
 
 
 def run(scratch: Path) -> list[Row]:
     with ExitStack() as servers:
-        cases: dict[str, tuple[int, Path]] = {}
+        cases: dict[str, _Case] = {}
         for modules in (10, 100, 500):
             folder = projects.marked(scratch / f"modules-{modules}", modules)
-            command = [BIN / "pyconvex", "dev", "--site-port", "{port}"]
+            api_port = free_port()
+            command = [BIN / "pyconvex", "dev", "--site-port", "{port}", "--port", str(api_port)]
             server = servers.enter_context(serving(command, folder=folder))
-            cases[f"{modules} modules"] = server.port, folder / "convex" / "http.py"
+            cases[f"{modules} modules"] = _Case(server.port, folder / "convex" / "http.py", api_port)
         folder = scratch / "uvicorn"
         folder.mkdir()
         module = folder / "starlette_reload.py"
         module.write_text((PEERS / "starlette_reload.py").read_text())
         command = [BIN / "uvicorn", "starlette_reload:app", "--port", "{port}", "--reload"]
         server = servers.enter_context(serving(command, folder=folder))
-        cases["uvicorn --reload"] = server.port, module
+        cases["uvicorn --reload"] = _Case(server.port, module)
         return _rows(_measure(cases))
 
 
-def _measure(cases: dict[str, tuple[int, Path]]) -> dict[str, Counts]:
+@dataclass(frozen=True, slots=True)
+class _Case:
+    port: int
+    module: Path
+    """The file that is saved."""
+    api_port: int | None = None
+    """Where WebSockets are served, if they are."""
+
+
+def _measure(cases: dict[str, _Case]) -> dict[str, Counts]:
     counts = {name: Counts() for name in cases}
     for round_number in range(ROUNDS):
-        for name, (port, module) in cases.items():
-            asyncio.run(_saves(port, module, round_number * SAVES, counts[name]))
+        for name, case in cases.items():
+            asyncio.run(_with_sockets(case, round_number * SAVES, counts[name]))
     return counts
+
+
+async def _with_sockets(case: _Case, first: int, counts: Counts) -> None:
+    if case.api_port is None:
+        await _saves(case.port, case.module, first, counts)
+        return
+    arrivals = Arrivals()
+    clients = await connect_many(case.api_port, "/api/1.48.0/sync", SOCKETS, arrivals)
+    answered = arrivals.expect(SOCKETS)
+    for client in clients:
+        await subscribe(client, [("module_0:listed", {})])
+    await asyncio.wait_for(answered, 20)
+    await _saves(case.port, case.module, first, counts)
+    counts.lost += sum(client.lost for client in clients)
+    for client in clients:
+        client.close()
 
 
 def _rows(counts: dict[str, Counts]) -> list[Row]:
@@ -79,6 +109,7 @@ def _rows(counts: dict[str, Counts]) -> list[Row]:
             unit="",
         )
     )
+    rows.append(Row("lost WebSockets", sum(count.lost for count in ours), Goal(0), f"{SOCKETS} sessions each", unit=""))
     return rows
 
 

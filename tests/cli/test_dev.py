@@ -190,9 +190,9 @@ def test_json_is_one_event_a_line(project: Path) -> None:
         wait_until(lambda: [each for each in _events(running) if each["type"] == "ready"], "the event `ready`")
         running.fetch("GET", "/hello")
         save(project, "messages.py", "hello {name}", "hi {name}")
-        wait_until(lambda: _events(running)[-1]["type"] == "reloaded", "the event `reloaded`")
+        wait_until(lambda: [each for each in _events(running) if each["type"] == "reloaded"], "the event `reloaded`")
         save(project, "messages.py", "@query\n", "@query(\n")
-        wait_until(lambda: _events(running)[-1]["type"] == "failed", "the event `failed`")
+        wait_until(lambda: [each for each in _events(running) if each["type"] == "failed"], "the event `failed`")
         assert running.interrupt() == 130
     events = _events(running)
     types = [each["type"] for each in events if each["type"] != "log"]
@@ -473,7 +473,7 @@ def _save_again(project: Path) -> bool:
 class Keyboard:
     """`pyconvex dev` on a terminal of its own."""
 
-    def __init__(self, project: Path, columns: int) -> None:
+    def __init__(self, project: Path, columns: int, *arguments: str) -> None:
         import fcntl
         import struct
         import termios
@@ -481,7 +481,7 @@ class Keyboard:
         self._screen, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "CI")}
-        words = [BIN / "pyconvex", "dev", "--port", str(free_port()), "--site-port", "0"]
+        words = [BIN / "pyconvex", "dev", "--port", str(free_port()), "--site-port", "0", *arguments]
         self.process = subprocess.Popen(
             words, cwd=project, stdin=child, stdout=child, stderr=child,
             env={**kept, "TERM": "xterm-256color"}, start_new_session=True, preexec_fn=_own_terminal(child),
@@ -566,3 +566,17 @@ def test_keys(project: Path) -> None:
         keyboard.press_until("h", "q  quit")
         keyboard.press("q")
         assert keyboard.ended() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="keys are read with termios")
+def test_a_command_beside_it_has_colours_and_leaves_the_keys_alone(project: Path) -> None:
+    start = r"printf '\033[2J\033[35mFORCE_COLOR is %s\033[0m\n' $FORCE_COLOR; read key; echo got=$key;"
+    keyboard = Keyboard(project, 100, "--start", start)
+    with _ended(keyboard.process):
+        keyboard.shows("FORCE_COLOR is 1")
+        assert "\x1b[2mprintf │\x1b[0m \x1b[35mFORCE_COLOR is 1" in keyboard.raw
+        assert "\x1b[2J" not in keyboard.raw
+        keyboard.press_until("h", "p  pause the log, or go on")
+        keyboard.press("q")
+        assert keyboard.ended() == 0
+        assert not re.search(r"got=[^$]", keyboard.text), "it has no input that anybody could type"

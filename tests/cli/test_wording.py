@@ -1,6 +1,6 @@
 import pytest
 
-from pyconvex_cli.wording import counted, duration, size
+from pyconvex_cli.wording import counted, duration, program_of, size
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,17 @@ def test_duration(seconds: float, text: str) -> None:
 )
 def test_size(count: int, text: str) -> None:
     assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("npm run dev", "npm"),
+        ("A=1 B='x y' npm run dev", "npm"),
+        ('"/opt/my tools/vite" --host', "/opt/my tools/vite"),
+        ("it's wrong", "it's"),
+        ("", ""),
+    ],
+)
+def test_program_of(command: str, name: str) -> None:
+    assert program_of(command) == name

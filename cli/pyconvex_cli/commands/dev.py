@@ -40,7 +40,9 @@ def dev(
     ] = False,
     start: Annotated[
         str | None,
-        typer.Option(metavar="COMMAND", help="Run a command beside it once all is ready; ends when it ends."),
+        typer.Option(
+            metavar="COMMAND", help="Run a command beside it once all is ready, such as 'npm run dev'; ends with it."
+        ),
     ] = None,
     run: Annotated[
         str | None, typer.Option(metavar="FN", help="Call a function once all is ready, for example to seed data.")
@@ -65,6 +67,8 @@ def dev(
     del host, port, site_port, database, limit, tail_logs
     if once and until_success:
         raise WrongUsage("--once and --until-success exclude each other")
+    if start is not None and (once or until_success):
+        raise WrongUsage("--start needs a server that stays, which --once and --until-success do not leave")
     project = find_project()
     settings = project_settings(ctx, project)
 

@@ -22,7 +22,9 @@ def init(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="The project's folder; created if need be. The default is this one.")
     ] = Path(),
-    template: Annotated[str, typer.Option(metavar="NAME", help="What to start from: basic or messages.")] = "messages",
+    template: Annotated[
+        str, typer.Option(metavar="NAME", help="What to start from: basic, messages or react.")
+    ] = "messages",
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
     """Start a project that runs as it is, or add what one lacks. Existing files are left alone without --force."""
@@ -36,7 +38,7 @@ def init(
         plan.carry_out(target)
     except OSError as error:
         raise StartFailed("CannotWrite", f"cannot write {error.filename}: {error.strerror}") from None
-    _report(plan, directory, template)
+    _report(plan, directory, template, has_front_end="package.json" in files)
 
 
 def _template(name: str) -> "Template":
@@ -44,7 +46,8 @@ def _template(name: str) -> "Template":
 
     known = templates()
     if name not in known:
-        message = f"there is no template {name!r}; known are {' and '.join(known)}"
+        *others, last = known
+        message = f"there is no template {name!r}; known are {', '.join(others)} and {last}"
         raise WrongUsage(message, hint=did_you_mean(name, known))
     return known[name]
 
@@ -112,7 +115,7 @@ def _has_functions_of_its_own(files: Mapping[str, str], target: Path) -> bool:
     return False
 
 
-def _report(plan: Plan, directory: Path, template: str) -> None:
+def _report(plan: Plan, directory: Path, template: str, *, has_front_end: bool) -> None:
     paint = console.err.paint
     written = len(plan.created) + len(plan.overwritten)
     where = "here" if directory == Path() else f"{directory}/"
@@ -130,5 +133,7 @@ def _report(plan: Plan, directory: Path, template: str) -> None:
     else:
         what = "overwrote" if plan.overwritten and not plan.created else "created"
         console.say(f"  {paint('good', what)} {where} ({counted(written, 'file')}, template: {template})")
-    start = "pyconvex dev" if directory == Path() else f"cd {directory} && pyconvex dev"
-    console.say(f"  {paint('muted', 'next:')}  {start}")
+    steps = ["npm install", 'pyconvex dev --start "npm run dev"'] if has_front_end else ["pyconvex dev"]
+    if directory != Path():
+        steps.insert(0, f"cd {directory}")
+    console.say(f"  {paint('muted', 'next:')}  {' && '.join(steps)}")

@@ -11,7 +11,7 @@ import typer
 from pyconvex.errors import PyconvexError
 from pyconvex_cli import flags
 from pyconvex_cli.console import console, harmless
-from pyconvex_cli.deployment import Deployment, reach
+from pyconvex_cli.deployment import Deployment, address_of, reach
 from pyconvex_cli.json_objects import is_object
 from pyconvex_cli.usage import WrongUsage
 
@@ -22,9 +22,15 @@ def run(
         str, typer.Argument(metavar="FN", help="messages:send, api.messages.send or convex/messages.py:send.")
     ],
     arguments: Annotated[str, typer.Argument(metavar="ARGS", help="The arguments, a JSON object.")] = "{}",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Print each new result of a query as data or code change, until Ctrl-C.")
+    ] = False,
     identity: Annotated[
         str | None, typer.Option(metavar="JSON", help='Call it as this user, for example {"name": "Ada"}.')
     ] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Have a running deployment load the functions as they are saved now, first.")
+    ] = False,
     report: Annotated[
         bool, typer.Option("--report", help="Show what it read and wrote, and how near its limits it came.")
     ] = False,
@@ -38,19 +44,37 @@ def run(
     With --json the whole answer is one JSON object: status, value, logLines, and the report if there is one.
     """
     del limit
+    if watch and report:
+        raise WrongUsage("--report is about one call: leave out --watch")
+    path = function_path(function)
     call = {
-        "path": function_path(function),
+        "path": path,
         "args": _object(arguments, "ARGS"),
         "format": "convex_encoded_json",
     }
     acting_as = "" if identity is None else acting_as_suffix(_object(identity, "--identity"))
+    if push and (running := address_of(ctx, url, admin_key)) is not None:
+        running.post("/api/pyconvex/push", {})
+    if watch:
+        from pyconvex_cli.live_run import follow
+
+        follow(ctx, url, admin_key, call, acting_as, json=json)
+        return
     with reach(ctx, url, admin_key, load=True) as deployment:
         endpoint = "/api/pyconvex/report" if report else "/api/function"
         answer = deployment.post(endpoint, call, acting_as=acting_as)
-        available = _available(deployment, answer)
+        available = available_for(deployment, answer)
     if json:
         console.data(json_text.dumps(answer, indent=2, ensure_ascii=False))
         raise typer.Exit(0 if answer["status"] == "success" else 1)
+    show(path, answer, hint=available)
+
+
+def show(path: str, answer: dict[str, Any], *, hint: str | None = None) -> None:
+    """Print how a call of `path` ended: its result on stdout, everything else on stderr.
+
+    Raises `FunctionFailed`, with `hint` where there is no better one.
+    """
     paint = console.err.paint
     for line in answer.get("logLines", ()):
         console.say(paint("muted", harmless(line)))
@@ -62,8 +86,8 @@ def run(
         message = harmless(answer["errorMessage"]).removeprefix("Uncaught ").rstrip()
         if redacted := re.fullmatch(r"\[Request ID: (\w+)\] Server Error", message):
             hint = f"production keeps errors to its log: pyconvex logs --request-id {redacted[1]}"
-            raise PyconvexError("FunctionFailed", f"{call['path']} failed", hint=hint)
-        raise PyconvexError("FunctionFailed", f"{call['path']} failed: {_for_people(message)}", hint=available)
+            raise PyconvexError("FunctionFailed", f"{path} failed", hint=hint)
+        raise PyconvexError("FunctionFailed", f"{path} failed: {_for_people(message)}", hint=hint)
     if answer["value"] is not None:
         console.data(json_text.dumps(answer["value"], indent=2, ensure_ascii=False))
 
@@ -98,7 +122,7 @@ def _object(text: str, what: str) -> dict[str, Any]:
     return value
 
 
-def _available(deployment: Deployment, answer: dict[str, Any]) -> str | None:
+def available_for(deployment: Deployment, answer: dict[str, Any]) -> str | None:
     """The functions there are, when the one that was called is not among them."""
     if answer["status"] == "success" or "Could not find" not in answer["errorMessage"]:
         return None
