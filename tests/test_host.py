@@ -12,11 +12,11 @@ import textwrap
 import time
 import weakref
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from pyconvex.errors import LoadFailed, Remedy, StartFailed
 from pyconvex.host import Host, HostOptions, Running, bind_sockets, running_server

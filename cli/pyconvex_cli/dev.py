@@ -8,9 +8,11 @@ import contextlib
 import importlib
 import time
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from pyconvex.errors import LoadFailed
 from pyconvex.host import Host, HostOptions, Reloaded, Sockets, collect_seldom
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 FAILED, RESTART = 1, -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DevOptions:
+class DevOptions(Struct, frozen=True, kw_only=True):
     """What the command line asked for, besides settings."""
 
     once: bool = False

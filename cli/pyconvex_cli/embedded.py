@@ -4,10 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from pyconvex.errors import LoadFailed
 from pyconvex.host import Host, HostOptions
@@ -35,8 +36,7 @@ def embedded(project: Path, settings: Settings, *, load: bool) -> Generator["Emb
             runner.run(closing.aclose())
 
 
-@dataclass(slots=True)
-class Embedded:
+class Embedded(Struct):
     """A deployment opened in this process, for as long as one command needs it."""
 
     host: Host

@@ -3,10 +3,10 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from pyconvex import __version__
 from pyconvex.engine.execution import current

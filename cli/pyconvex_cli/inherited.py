@@ -1,17 +1,17 @@
 """What a worker of `pyconvex start --workers N` gets from its parent, besides the command line."""
 
 import os
-from dataclasses import dataclass
 from socket import socket
 from typing import Final
+
+from msgspec import Struct
 
 from pyconvex.host import Sockets
 
 VARIABLE: Final = "_PYCONVEX_WORKER"
 
 
-@dataclass(frozen=True, slots=True)
-class Inherited:
+class Inherited(Struct, frozen=True):
     """A worker's number and its addresses."""
 
     number: int

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict
 
 from pyconvex import __version__
 from pyconvex.engine.logs import to_wire

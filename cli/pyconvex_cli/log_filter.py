@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from pyconvex_cli.usage import WrongUsage
 
@@ -20,8 +21,7 @@ class BadFilter(WrongUsage):
     """A filter that cannot be understood."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFilter:
+class LogFilter(Struct, frozen=True, kw_only=True):
     """What an entry must be like; None wants nothing. The texts are those of the command line, already checked."""
 
     function: str | None = None

@@ -3,8 +3,10 @@
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from pyconvex.engine.logs import Completion, LogEntry, LogLine, Progress
 from pyconvex.errors import Place
@@ -29,8 +31,7 @@ def no_excerpt(place: Place) -> None:
     """For readers that do not have the sources at hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Where the columns are. The name column fits the app's own functions and routes, within what the terminal has."""
 
     name_width: int

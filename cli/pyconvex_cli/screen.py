@@ -1,9 +1,10 @@
 """What a development session has to say, whoever listens: people (`text_screen.py`) or programs (`json_screen.py`)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from pyconvex.errors import Problem
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from pyconvex.host import Reloaded
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What does not change while `dev` runs. `urls` is None when nothing is served (`--once`)."""
 
     root: Path

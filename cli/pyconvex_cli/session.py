@@ -9,10 +9,11 @@ import contextvars
 import os
 import time
 from collections.abc import Coroutine, Generator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from pyconvex.engine.watchdog import Blocked, Watchdog
 from pyconvex.errors import LoadFailed, Problem

@@ -10,9 +10,10 @@ import importlib
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from pyconvex_cli.snapshot import Stamp, snapshot
 
@@ -52,8 +53,7 @@ class Matter(StrEnum):
     """A file of the project that functions imported from outside their folder: only a restart loads it again."""
 
 
-@dataclass(slots=True)
-class Watched:
+class Watched(Struct):
     """What is watched in one project. `outside` changes as versions are loaded."""
 
     project: Path

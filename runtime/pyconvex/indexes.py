@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from .errors import Place, Problem
 from .values.names import is_identifier
@@ -22,8 +23,7 @@ _RESERVED_NAMES = frozenset({"by_id", "by_creation_time"})
 _PATH_HINT: Final = "names of fields, joined by dots: `address.city`"
 
 
-@dataclass(frozen=True, slots=True)
-class IndexDefinition:
+class IndexDefinition(Struct, frozen=True):
     """An index as declared: `fields` are paths such as `address.city`, without the implicit `_creationTime`."""
 
     name: str
@@ -36,8 +36,7 @@ class IndexDefinition:
         return {"indexDescriptor": self.name, "fields": list(self.fields)}
 
 
-@dataclass(frozen=True, slots=True)
-class SearchIndexDefinition:
+class SearchIndexDefinition(Struct, frozen=True):
     """A full-text search index as declared; fields are paths."""
 
     name: str
@@ -55,8 +54,7 @@ class SearchIndexDefinition:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class VectorIndexDefinition:
+class VectorIndexDefinition(Struct, frozen=True):
     """A vector index as declared; fields are paths."""
 
     name: str

@@ -6,8 +6,9 @@ Queries conflict with mutations, and live queries run again, for nothing else th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from pyconvex.store.catalog import BY_CREATION_TIME, BY_ID, Index, IndexKind, Table, table_of_index
 from pyconvex.store.keys import after_key
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 _VALUES_SHOWN_MAX: Final = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """Where a range begins or ends: several fields compare as a tuple does, the first one first."""
 
     fields: tuple[str, ...]
@@ -46,8 +46,7 @@ class Bound:
         return f"({names}) {sign} ({values})" if len(pairs) > 1 else f"{names} {sign} {values}"
 
 
-@dataclass(frozen=True, slots=True)
-class RangeRead:
+class RangeRead(Struct, frozen=True):
     """A range of an index that was read, and what was met in it. `times` counts the reads of exactly this range."""
 
     table: str
@@ -73,8 +72,7 @@ class RangeRead:
         return ", ".join(parts) or "everything"
 
 
-@dataclass(frozen=True, slots=True)
-class LimitUse:
+class LimitUse(Struct, frozen=True):
     """How much of a limit was used up; `unit` is empty for a count."""
 
     name: str
@@ -87,8 +85,7 @@ class LimitUse:
         return self.used / self.limit
 
 
-@dataclass(slots=True)
-class AccessReport:
+class AccessReport(Struct):
     """What one function read and wrote, the queries and mutations it ran in its own transaction included.
 
     An action has no transaction; `calls` are those of the queries and mutations that it ran.

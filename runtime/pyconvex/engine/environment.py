@@ -13,8 +13,9 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
+
+from msgspec import Struct
 
 from pyconvex.engine.execution import current
 from pyconvex.errors import DeveloperError, RequestRefused
@@ -39,8 +40,7 @@ _TABLE: Final = EMPTY_CATALOG.system(ENVIRONMENT)
 _BUILT_IN: Final = frozenset({"CONVEX_CLOUD_URL", "CONVEX_SITE_URL"})
 
 
-@dataclass(slots=True)
-class Urls:
+class Urls(Struct):
     """The deployment's two addresses, without a slash at the end; known once the ports are bound."""
 
     cloud: str = "http://127.0.0.1:3210"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 import traceback
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
+
+from msgspec import Struct
 
 from pyconvex.engine.guard import is_library
 from pyconvex.errors import DeveloperError, Place, PyconvexError, RequestRefused
@@ -27,8 +28,7 @@ _PYCONVEX: Final = str(Path(__file__).parent.parent)
 _PYTHON: Final = tuple({sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(traceback.__file__).parent)})
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """One frame of user code; `place.file` is relative to the project."""
 
     function: str
@@ -38,8 +38,7 @@ class Frame:
         return f"    at {self.function} (../{self.place})\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a function failed. `data` is what a `ConvexError` carries."""
 
     message: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from pyconvex.engine.key_documents import Document, Fetched, FetchFailed
 from pyconvex.functions.auth_config import AuthConfig, OidcProvider, Provider, normalized_issuer
@@ -26,8 +27,7 @@ _PUBLIC_MEMBERS: Final = ("kty", "n", "e", "crv", "x", "y")
 _SPELLINGS: Final = {"EdDSA": {None, "EdDSA", "Ed25519"}}  # RFC 9864 renames it
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """A public key, and what it verifies."""
 
     id: str | None
@@ -35,8 +35,7 @@ class Key:
     material: PyJWK
 
 
-@dataclass(frozen=True, slots=True)
-class KeySet:
+class KeySet(Struct, frozen=True):
     keys: tuple[Key, ...]
 
     def find(self, id: str | None, algorithm: str) -> Key | None:

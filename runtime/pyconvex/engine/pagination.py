@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard, cast
+
+from msgspec import Struct
 
 from pyconvex.engine.cursors import END, InvalidCursor, Position
 from pyconvex.errors import DeveloperError
@@ -40,8 +41,7 @@ _SPLIT_FROM_ROWS: Final = 3
 _FINGERPRINT_BYTES: Final = 16
 
 
-@dataclass(slots=True)
-class Journal:
+class Journal(Struct):
     """Where the page of a query ends: as the caller knows it from an earlier run, and as it was in this one."""
 
     given: str | None = None
@@ -52,8 +52,7 @@ class Journal:
         return self.given if failed and self.end is None else self.end
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What is to be paginated. `index` is None, and nothing is there, when the table does not exist."""
 
     index: Index | None

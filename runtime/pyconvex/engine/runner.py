@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from pyconvex.engine.access import access_of
 from pyconvex.engine.actions import ActionPermits, execute
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
     from pyconvex.values.value import Value
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """How a call ended. `failure` is None for a success, whose result is `value`."""
 
     value: Value = None

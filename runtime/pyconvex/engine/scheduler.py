@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextvars import Context
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from pyconvex.engine import jobs, session_requests
 from pyconvex.engine.job_runs import give_up, is_conflict, run_job
@@ -45,8 +46,7 @@ _FORGOTTEN_AT_ONCE: Final = 64
 _log = logging.getLogger("pyconvex.scheduler")
 
 
-@dataclass(frozen=True, slots=True)
-class _Hold:
+class _Hold(Struct, frozen=True):
     """A job that is not to be attempted before `until_ms`, after so many attempts that did not settle it."""
 
     attempts: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from pyconvex.store.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(Struct, frozen=True):
     store: Store
     files: FileStorage
     environment: Environment

@@ -11,8 +11,9 @@ import base64
 import binascii
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from msgspec import Struct
 
 from pyconvex.errors import DeveloperError, RequestRefused
 from pyconvex.functions.fetch.blob import Blob
@@ -34,8 +35,7 @@ T = TypeVar("T")
 DIGEST_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(Struct, frozen=True):
     """A stored file: its document in `_storage`, and what is needed to serve it. `size` is in bytes."""
 
     storage_id: str

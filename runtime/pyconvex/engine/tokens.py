@@ -12,9 +12,10 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final, NoReturn, cast
+
+from msgspec import Struct
 
 from pyconvex.engine.claims import TooNested, custom_attributes, oidc_attributes
 from pyconvex.engine.identity import Identity, verified
@@ -48,8 +49,7 @@ class Rejected(Exception):
     """Why a token does not count; its provider's kind decides how that is answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A token as it says itself; nothing of it is verified."""
 
     text: str

@@ -12,11 +12,12 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
 from typing import Self
+
+from msgspec import Struct
 
 from pyconvex.errors import Place
 
@@ -26,8 +27,7 @@ BLOCKED_SECONDS = 0.1
 PERIOD_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """A line of the user's that keeps the event loop from running."""
 
     place: Place

@@ -1,12 +1,13 @@
 """Registered functions: what the decorators make of a user's handler."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, update_wrapper
 from inspect import iscoroutinefunction, unwrap
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
+
+from msgspec import Struct
 
 from pyconvex.errors import Place, PyconvexError
 from pyconvex.values.validators import Validator
@@ -173,8 +174,7 @@ def described(thing: object) -> str:
     return f"`{thing!r:.60}` ({type(thing).__name__})"
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """A registered function under its path (`messages:send_one`) in one version of the user's app.
 
     `place` is relative to the project.

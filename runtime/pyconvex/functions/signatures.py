@@ -1,10 +1,11 @@
 """What a handler's parameters say about its arguments, and its return annotation about its result."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from inspect import CO_VARARGS, CO_VARKEYWORDS, unwrap
 from types import FunctionType
 from typing import Any, cast
+
+from msgspec import Struct
 
 from pyconvex.errors import Place, PyconvexError, Remedy
 from pyconvex.values import v
@@ -25,8 +26,7 @@ class AnnotationError(PyconvexError, TypeError):
         super().__init__(code, message, place=place, hint=hint, remedy=Remedy.SAVE_FILE)
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A parameter after `ctx`; `annotation` is `Any` when there is none."""
 
     name: str
@@ -34,8 +34,7 @@ class Parameter:
     is_optional: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """A handler's parameters: the name of its `ctx`, those that take arguments, and `**further`."""
 
     ctx: str

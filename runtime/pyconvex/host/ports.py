@@ -10,9 +10,10 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+
+from msgspec import Struct
 
 from pyconvex.errors import StartFailed
 
@@ -23,8 +24,7 @@ SEARCH_PORTS = 200
 """How many ports from the default on are tried before giving up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sockets:
+class Sockets(Struct, frozen=True):
     """Listening sockets of one deployment. Connections wait in them until `Host.serve` takes over."""
 
     api: socket.socket

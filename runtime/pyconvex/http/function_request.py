@@ -5,11 +5,11 @@ https://docs.convex.dev/http-api/
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import parse_qs, unquote
 
 import msgspec
+from msgspec import Struct
 
 from pyconvex.clock import request_id
 from pyconvex.engine.execution import Call, Caller
@@ -40,8 +40,7 @@ FORMATS: dict[str, Encode] = {
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionRequest:
+class FunctionRequest(Struct, frozen=True):
     """One function call as a client asked for it, checked as far as that goes without knowing the function."""
 
     path: str

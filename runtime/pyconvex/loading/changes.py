@@ -1,9 +1,10 @@
 """What a save changed: the difference of two registries, function by function, route by route, provider by provider."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import CodeType
 from typing import TypeVar
+
+from msgspec import Struct
 
 from pyconvex.functions.auth_config import Provider
 from pyconvex.functions.function import Function, RegisteredFunction
@@ -13,8 +14,7 @@ from pyconvex.loading.registry import Registry, handler_name
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """Names in alphabetical order: paths of functions, routes as `POST /path`, or issuers of tokens."""
 
     added: tuple[str, ...] = ()
@@ -25,8 +25,7 @@ class Difference:
         return bool(self.added or self.changed or self.removed)
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     functions: Difference = Difference()
     routes: Difference = Difference()
     auth: Difference = Difference()

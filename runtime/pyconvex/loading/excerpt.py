@@ -1,8 +1,9 @@
 """The lines of source around a place, for a code frame."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from pyconvex.errors import Place
 
@@ -13,8 +14,7 @@ class Line(NamedTuple):
     is_marked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Excerpt:
+class Excerpt(Struct, frozen=True):
     """Some lines of a file, one of which is the `place`."""
 
     place: Place

@@ -4,9 +4,10 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
+
+from msgspec import Struct, field
 
 from pyconvex.errors import Place, Problem
 from pyconvex.loading.source import Source, compile_source
@@ -19,8 +20,7 @@ _SETTLED_NS = 50_000_000
 of file systems ticks every few milliseconds. It is read again until it was read later than that."""
 
 
-@dataclass(frozen=True, slots=True)
-class FolderScan:
+class FolderScan(Struct, frozen=True):
     """What the folder holds now. `sources` goes by module path (`admin/reports`), in alphabetical order.
 
     Modules whose last name starts with `_` are there too: they may be imported, but define no functions.
@@ -60,8 +60,7 @@ class Folder:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """`stamp` is (mtime_ns, ctime_ns, size, inode); it is only believed once the file was `settled` when read."""
 
     module: str
@@ -70,8 +69,7 @@ class _Known:
     source: Source
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(Struct):
     """One walk over the folder, which is called `name` in what users read. `known` and `found` go by absolute path."""
 
     name: str

@@ -2,18 +2,18 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import CodeType, TracebackType
+
+from msgspec import Struct
 
 from pyconvex.errors import Place
 
 _INSTALLED = frozenset(("site-packages", "dist-packages", ".venv", "venv"))
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Struct, frozen=True):
     """What is the user's own code: everything below the project's root but installed packages.
 
     `root` and `folder` are absolute, and the folder is below the root. `name` is the folder as files in messages begin

@@ -6,7 +6,8 @@ memory, never from disk; the files are for people and their editors (`pyconvex c
 
 import keyword
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pyconvex.functions.function import Function
 
@@ -97,8 +98,7 @@ _BY_ITEM = "    def __getitem__(self, name: str, /) -> FunctionReference[..., An
 """How modules are reached that are named like a keyword: `api["class"].f`."""
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """The functions of one module and the modules below it, by name."""
 
     functions: dict[str, str] = field(default_factory=dict[str, str])

@@ -6,9 +6,10 @@ import io
 import tokenize
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import CodeType, MappingProxyType
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from pyconvex.errors import Place, Problem
 from pyconvex.loading.syntax import syntax_problem
@@ -24,8 +25,7 @@ class Spot(NamedTuple):
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """One version of one file. `code` is None when `problem` says why it does not compile.
 
     `assigned` has the last place where the top level binds each name other than by importing it; `imported` the

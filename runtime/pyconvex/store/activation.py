@@ -12,8 +12,9 @@ Whatever fails before step 4 leaves the old schema in force, and leftovers that 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+
+from msgspec.structs import replace
 
 from pyconvex.clock import Clock
 from pyconvex.errors import Remedy, UnfitDocument

@@ -5,9 +5,11 @@ created goes away with its other writes, and every engine stores the catalog for
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pyconvex.values.keys import encode_key, value_key
 from pyconvex.values.value import Value, undefined
@@ -77,8 +79,7 @@ class IndexKind(StrEnum):
     VECTOR = "vector"
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """One index. `fields` leaves out `_creationTime` and `_id`, which every key ends with.
 
     Indexes of the other kinds have one field, the text or the vector, and the fields that searches filter by.

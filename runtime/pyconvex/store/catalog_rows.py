@@ -1,8 +1,9 @@
 """Changing the catalog: its documents, as a transaction reads and writes them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import cast
+
+from msgspec.structs import replace
 
 from pyconvex.schema import TableDefinition
 from pyconvex.values.ids import decode_id

@@ -6,10 +6,10 @@ and bytes that are scanned in this process otherwise: the answers are the same.
 
 from array import array
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString, TypeAlias
 
 import psycopg
+from msgspec import Struct, field
 from psycopg.types.numeric import Int8
 
 from .keys import Changes, DocumentChange
@@ -138,8 +138,7 @@ async def holds(fetch: Fetch, index: int) -> bool:
     return bool(await fetch(_HOLDS, (Int8(index), Int8(index))))
 
 
-@dataclass(slots=True)
-class SearchWrites:
+class SearchWrites(Struct):
     """What a batch changes in search and vector indexes.
 
     Args:

@@ -1,9 +1,9 @@
 """The statements that write a batch's changes: all members' rows at once, in a handful of statements."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from msgspec import Struct, field
 from psycopg.types.numeric import Int8
 
 from .keys import Changes, DocumentChange, KeyRange
@@ -43,8 +43,7 @@ _CLEAR: Final = {bounded: f"DELETE FROM pyconvex.entries e {long_range(bounded)}
 Statement: TypeAlias = tuple[bytes, Sequence[Any]]
 
 
-@dataclass(slots=True)
-class Writes:
+class Writes(Struct):
     """What a batch writes, collected from its members, kind by kind.
 
     The order of the kinds is free but for what fills new indexes: no two members write one document, as whoever does

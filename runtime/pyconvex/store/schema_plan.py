@@ -1,7 +1,8 @@
 """What has to be done to the tables and indexes so that they are those of a schema."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pyconvex.indexes import AnyIndexDefinition, IndexDefinition, SearchIndexDefinition, VectorIndexDefinition
 from pyconvex.schema import Schema, TableDefinition
@@ -9,8 +10,7 @@ from pyconvex.schema import Schema, TableDefinition
 from .catalog import Catalog, Index, IndexKind, IndexState, Table
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaChange:
+class SchemaChange(Struct, frozen=True):
     """What an activation changed; indexes are written `table.index`."""
 
     tables_created: tuple[str, ...] = ()
@@ -19,8 +19,7 @@ class SchemaChange:
     indexes_dropped: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The difference between a catalog and a schema. Indexes stand beside the names of their tables."""
 
     missing: tuple[str, ...]

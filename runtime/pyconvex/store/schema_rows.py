@@ -7,9 +7,10 @@ what does not match is not hindered, but marks the schema `failed` in its own tr
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
+
+from msgspec import Struct
 
 from pyconvex.errors import DeveloperError, Remedy, UnfitDocument
 from pyconvex.schema import Schema
@@ -27,8 +28,7 @@ class SchemaState(StrEnum):
     ACTIVE = "active"
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaRow:
+class SchemaRow(Struct, frozen=True):
     """A schema as the database has it.
 
     `node` is the process that puts it into force and `push` the random name of its attempt; `building` are the numbers

@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from pyconvex.errors import StartFailed
 
@@ -37,8 +38,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 _OPEN_PATIENCE_MS = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class SqliteFile:
+class SqliteFile(Struct, frozen=True):
     """Where the database is and how carefully it is written.
 
     `size_limit_bytes` bounds the file: beyond it, writes fail as on a full disk.

@@ -1,7 +1,8 @@
 """What one function's transaction has used up, and the limits on it."""
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from pyconvex.errors import DeveloperError
 from pyconvex.settings import Limits
@@ -30,8 +31,7 @@ class LimitExceeded(DeveloperError):
     """A transaction read or wrote more than one function may."""
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(Struct):
     """Counters of one transaction, the calls it made included. Sizes are Convex's, in bytes.
 
     What a failed sub-transaction read stays counted; what it wrote does not.

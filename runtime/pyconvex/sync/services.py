@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from pyconvex.engine.runner import Runner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Services(Struct, frozen=True, kw_only=True):
     """`redact` keeps error texts and log lines from clients."""
 
     runner: Runner
