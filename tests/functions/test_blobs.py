@@ -1,6 +1,7 @@
 """`Blob` and `File`, in memory and stored elsewhere."""
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -31,6 +32,7 @@ def content(blob: Blob) -> bytes:
 MADE: list[tuple[list[Any], bytes]] = [
     ([], b""),
     (["é", b"\xff", bytearray(b"a"), memoryview(b"b"), Blob(["c"])], b"\xc3\xa9\xffabc"),
+    (["\ud800", array("B", [1, 2])], b"\xef\xbf\xbd\x01\x02"),
     ([stored(DATA), "!"], DATA + b"!"),
     ([stored(DATA), stored(b"xyz")], DATA + b"xyz"),
 ]
@@ -105,3 +107,6 @@ def test_files_have_names() -> None:
     assert (file.name, file.type, file.last_modified, content(file)) == ("a.txt", "text/plain", 5, b"x")
     assert File([], "now").last_modified > 1_700_000_000_000
     assert repr(file) == "<File 1 bytes text/plain>"
+    assert File([], "a\ud800").name == "a\ufffd"
+    with pytest.raises(TypeError, match="name of a File is a str, not bytes"):
+        File([], b"name")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - the mistake

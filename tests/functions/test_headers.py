@@ -1,6 +1,7 @@
 """`Headers`: the Fetch API's rules and a mapping's manners."""
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -8,6 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyconvex.server import Headers
+
+
+class Method(str, Enum):  # noqa: UP042 - str() of a StrEnum is no trap
+    GET = "GET"
+
 
 INITS: list[tuple[Any, list[tuple[str, str]]]] = [
     (None, []),
@@ -19,6 +25,7 @@ INITS: list[tuple[Any, list[tuple[str, str]]]] = [
     ([("set-cookie", "b"), ("a", "1"), ("Set-Cookie", "a")], [("a", "1"), ("set-cookie", "b"), ("set-cookie", "a")]),
     (Headers({"a": "1"}), [("a", "1")]),
     (iter([("a", "1")]), [("a", "1")]),
+    ({"a": True, "b": Method.GET}, [("a", "true"), ("b", "GET")]),
 ]
 
 
@@ -66,6 +73,16 @@ def test_set_keeps_the_place_and_append_adds() -> None:
     assert headers.get("b") == "2, 4"
 
 
+def test_several_at_once() -> None:
+    headers = Headers([("a", "1"), ("b", "2"), ("a", "3")])
+    headers.update({"A": "4", "c": 5})
+    headers.update([("d", "6"), ("d", "7")])
+    assert headers.items() == [("a", "4"), ("b", "2"), ("c", "5"), ("d", "6, 7")]
+    assert headers.setdefault("B", "9") == "2"
+    assert headers.setdefault("E", 10) == "10"
+    assert headers["e"] == "10"
+
+
 def test_cookies_are_never_joined_when_sent() -> None:
     headers = Headers()
     assert headers.get_set_cookie() == []
@@ -90,7 +107,8 @@ BAD_VALUES: list[tuple[object, str]] = [
     ("a\nb", "'\\n'"),
     ("a\0b", "'\\x00'"),
     ("漢", "'漢'"),
-    (None, "leave the header out"),
+    (None, "leave it out"),
+    (["a", "b"], "give each value by itself"),
 ]
 
 

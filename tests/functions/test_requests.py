@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyconvex.errors import RequestRefused
-from pyconvex.server import Blob, Headers, Request, URLSearchParams
+from pyconvex.server import Blob, Client, FormData, Headers, Request, URLSearchParams
 
 ADDRESS = "http://127.0.0.1:3211/messages?author=Ada+L"
 
@@ -236,6 +236,47 @@ def test_made_by_hand(options: dict[str, Any], method: str, content_type: str | 
     assert request.path_params == {}
 
 
+def test_made_of_another() -> None:
+    async def scenario() -> None:
+        first = Request.incoming(ADDRESS, "POST", Headers({"a": "1"}), b"x", 9, {"id": 7}, client=Client("::1", 5))
+        second = Request(first)
+        assert (second.method, str(second.url), second.headers["a"]) == ("POST", ADDRESS, "1")
+        assert (second.path_params, second.client) == ({"id": 7}, ("::1", 5))
+        second.headers.set("a", "2")
+        assert first.headers["a"] == "1"
+        assert (first.body_used, second.body_used) == (True, False)
+        third = Request(second, method="put", headers={"b": "3"}, body="y")
+        assert (third.method, third.headers.get("a"), third.headers["b"], await third.text()) == ("PUT", None, "3", "y")
+        assert await second.text() == "x"
+        wrong: list[dict[str, Any]] = [{}, {"method": "GET"}, {"method": "GET", "body": "z"}]
+        for options in wrong:
+            with pytest.raises(TypeError, match=r"already read|cannot have body"):
+                Request(second, **options)
+        assert await Request(Request(ADDRESS), method="DELETE").text() == ""
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("query_params", "A Request has no `query_params`; it is called `.url.search_params`"),
+        ("formData", "A Request has no `formData`; it is called `.form_data()`"),
+        ("mode", "A Request has no `mode`"),
+    ],
+)
+def test_names_from_elsewhere(name: str, message: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(Request(ADDRESS), name)
+    assert str(caught.value) == message
+    assert not hasattr(Request(ADDRESS), name)
+
+
+def test_a_form_has_its_boundary() -> None:
+    request = Request(ADDRESS, method="POST", body=FormData(), headers={"content-type": "multipart/form-data"})
+    assert "boundary=" in request.headers["content-type"]
+
+
 REFUSED: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("/relative", {}, ValueError, "Failed to parse URL from '/relative'"),
     (ADDRESS, {"body": "x"}, TypeError, "GET/HEAD method cannot have body"),
@@ -244,6 +285,8 @@ REFUSED: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     (ADDRESS, {"method": "A B"}, TypeError, "'A B' is not an HTTP method"),
     (ADDRESS, {"method": "POST", "body": {"a": 1}}, TypeError, "cannot be a dict"),
     (ADDRESS, {"headers": {"a b": "x"}}, TypeError, "not a valid header name"),
+    ("http://ada:pw@h/", {}, TypeError, "no user name and password"),
+    ("http://ada@h/", {}, TypeError, "no user name and password"),
 ]
 
 

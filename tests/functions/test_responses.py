@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import json
+from array import array
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -37,6 +38,7 @@ BODIES: list[tuple[Any, bytes | None, str | None]] = [
     (b"x", b"x", None),
     (bytearray(b"x"), b"x", None),
     (memoryview(b"xyz")[1:], b"yz", None),
+    (array("B", [1, 2]), b"\x01\x02", None),
     (Blob(["x"]), b"x", None),
     (Blob(["x"], type="image/png"), b"x", "image/png"),
     (URLSearchParams("a=1 2"), b"a=1+2", None),
@@ -222,6 +224,12 @@ def test_reading_once() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("text", ["a\nb", "a\r", "\0", "☃"])
+def test_status_texts_of_one_line(text: str) -> None:
+    with pytest.raises(TypeError, match="no status text"):
+        Response(None, status_text=text)
+
+
 def test_a_clone_keeps_status_and_headers() -> None:
     copy = Response("x", status=404, status_text="Gone", headers={"a": "b"}).clone()
     assert (copy.status, copy.status_text, copy.headers["a"]) == (404, "Gone", "b")
@@ -238,6 +246,9 @@ def test_redirects(status: int) -> None:
     )
     assert Response.redirect(URL("http://h")).headers["location"] == "http://h/"
     assert Response.redirect("/x").status == 302
+    assert Response.redirect("/é?a=b c%20☃#f").headers["location"] == "/%C3%A9?a=b c%20%E2%98%83#f"
+    with pytest.raises(TypeError, match="line breaks"):
+        Response.redirect("/x\r\nset-cookie: a=b")
 
 
 @pytest.mark.parametrize("status", [200, 300, 304, 404, "302", None])

@@ -49,6 +49,8 @@ def test_parsing(text: str, base: str | None, href: str) -> None:
     assert URL(text, base).href == href
     assert URL(text, None if base is None else URL(base)).href == href
     assert URL.can_parse(text, base)
+    assert URL.can_parse(text, None if base is None else URL(base))
+    assert URL.parse(text, base) == URL(text, base)
 
 
 @pytest.mark.parametrize("text", ["", "/x", "x", "http://", "http://a b/", "http://h:99999/"])
@@ -56,6 +58,14 @@ def test_what_is_no_url(text: str) -> None:
     with pytest.raises(ValueError, match="Failed to parse URL from"):
         URL(text)
     assert not URL.can_parse(text)
+    assert URL.parse(text) is None
+
+
+@pytest.mark.parametrize("text", [5, None, b"http://h/"])
+def test_what_is_no_text(text: Any) -> None:
+    for use in (URL, URL.parse, URL.can_parse):
+        with pytest.raises(TypeError, match="A URL is made of text"):
+            use(text)
 
 
 SETTING = [
@@ -65,13 +75,14 @@ SETTING = [
     ("hash", "", "http://h/a?q=1"),
     ("host", "other:81", "http://other:81/a?q=1#f"),
     ("port", "99999", "http://h/a?q=1#f"),
+    ("port", 8080, "http://h:8080/a?q=1#f"),
     ("protocol", "https", "https://h/a?q=1#f"),
     ("href", "http://new/", "http://new/"),
 ]
 
 
 @pytest.mark.parametrize(("part", "value", "href"), SETTING)
-def test_setting_a_part(part: str, value: str, href: str) -> None:
+def test_setting_a_part(part: str, value: str | int, href: str) -> None:
     url = URL("http://h/a?q=1#f")
     setattr(url, part, value)
     assert url.href == href
@@ -83,6 +94,8 @@ def test_what_cannot_be_set() -> None:
         url.origin = "http://x"
     with pytest.raises(ValueError, match="Failed to parse URL"):
         url.href = "nonsense"
+    with pytest.raises(TypeError, match="The search of a URL is None"):
+        url.search = None  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue] - the mistake
     assert url.href == "http://h/"
 
 
@@ -112,7 +125,7 @@ INITS: list[tuple[Any, list[tuple[str, str]]]] = [
     ("a&=b&&=", [("a", ""), ("", "b"), ("", "")]),
     ("a=b=c", [("a", "b=c")]),
     ("a=%zz%4&b=%ff", [("a", "%zz%4"), ("b", "\ufffd")]),
-    ({"a": 1, "b": "x"}, [("a", "1"), ("b", "x")]),
+    ({"a": 1, "b": "x", "c": True}, [("a", "1"), ("b", "x"), ("c", "true")]),
     ([("a", "1"), ("a", "2")], [("a", "1"), ("a", "2")]),
     (URLSearchParams("a=1"), [("a", "1")]),
 ]
@@ -141,8 +154,12 @@ def test_search_params_manners() -> None:
     assert str(params) == "b=x&a=3&c=y"
     with pytest.raises(KeyError, match="z"):
         _ = params["z"]
-    with pytest.raises(TypeError, match="pairs"):
-        URLSearchParams([("a",)])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType] - the mistake
+
+
+@pytest.mark.parametrize("init", [[("a",)], ["ab"], [5], 5, b"a=1", {"a": None}, {"a": ["1", "2"]}, {"a": b"1"}])
+def test_what_is_no_search_params(init: Any) -> None:
+    with pytest.raises(TypeError, match=r"pairs|The value of the parameter 'a' is"):
+        URLSearchParams(init)
 
 
 def test_serialising_encodes_all_but_a_few() -> None:

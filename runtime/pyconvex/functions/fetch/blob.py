@@ -3,7 +3,9 @@
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
+
+from .text import well_formed
 
 Bytes: TypeAlias = bytes  # `bytes` is also a method below
 Part: TypeAlias = "str | bytes | bytearray | memoryview | Blob"
@@ -106,26 +108,46 @@ class File(Blob):
 
     Args:
         last_modified: milliseconds since 1970; now, as functions see it, when left out.
+
+    Raises:
+        TypeError: a part of another type, or a name that is no text.
     """
 
     __slots__ = ("last_modified", "name")
 
-    def __init__(self, parts: Sequence[Part], name: str, *, type: str = "", last_modified: int | None = None) -> None:
+    def __init__(self, parts: Iterable[Part], name: str, *, type: str = "", last_modified: int | None = None) -> None:
         super().__init__(parts, type=type)
-        self.name = name
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+            raise TypeError(f"The name of a File is a str, not {_kind(name)}")
+        self.name = well_formed(name)
         self.last_modified = int(_seconds() * 1000) if last_modified is None else last_modified
 
 
 def _part_bytes(part: Part) -> Bytes:
     if isinstance(part, str):
-        return part.encode("utf-8", "replace")
+        return well_formed(part).encode()
     if isinstance(part, Blob):
         data = part.known()
         assert data is not None, "the caller has dealt with stored blobs"
         return data
-    if isinstance(part, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-        return bytes(part)
-    raise TypeError(f"A part of a Blob is str, bytes or a Blob, not {type(part).__name__}")
+    data = bytes_like(part)
+    if data is None:
+        raise TypeError(f"A part of a Blob is str, bytes or a Blob, not {_kind(part)}")
+    return data
+
+
+def bytes_like(source: object) -> Bytes | None:
+    """The bytes of whatever holds some (`bytearray`, `memoryview`, `array`, ...); None when it does not."""
+    if isinstance(source, Bytes):
+        return source
+    try:
+        return memoryview(cast("Bytes", source)).tobytes()
+    except TypeError:
+        return None
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def _media_type(text: str) -> str:

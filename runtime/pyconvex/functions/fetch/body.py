@@ -1,23 +1,38 @@
 """Bodies of requests and responses: what they may be made of, and reading them once."""
 
 import json
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import msgspec
 
-from pyconvex.errors import RequestRefused
-
-from .blob import Blob
-from .form_data import FormData, read_form_data
+from .blob import Blob, bytes_like
+from .chunks import Chunks, PlainChunks, SizedChunks
+from .form_data import FormData
 from .headers import Headers
-from .url import URLSearchParams, well_formed
+from .multipart import read_form
+from .tee import close, tee
+from .text import well_formed
+from .url import URLSearchParams
 
 Bytes: TypeAlias = bytes  # `bytes` is also a method below
 Chunk: TypeAlias = str | Bytes | bytearray | memoryview
 BodyInit: TypeAlias = Chunk | Blob | FormData | URLSearchParams | AsyncIterable[Chunk] | Iterator[Chunk] | None
 Content: TypeAlias = Bytes | AsyncIterator[Bytes] | None
+
+_CALLED_HERE = {
+    "arrayBuffer": "array_buffer()",
+    "bodyUsed": "body_used",
+    "form": "form_data()",
+    "formData": "form_data()",
+    "pathParams": "path_params",
+    "query_params": "url.search_params",
+    "setCookie": "set_cookie()",
+    "statusText": "status_text",
+    "status_code": "status",
+    "stream": "body",
+}
+"""What people who come from JavaScript or Starlette look for."""
 
 ALREADY_READ = "body stream already read: a body can be read once, so keep what the first read gave, or clone() before"
 
@@ -36,6 +51,12 @@ class Body:
     _content: Content
     _stream: "BodyStream | None"
     _used: bool
+
+    if not TYPE_CHECKING:  # a type checker is to see what there is
+
+        def __getattr__(self, name: str) -> None:
+            hint = f"; it is called `.{_CALLED_HERE[name]}`" if name in _CALLED_HERE else ""
+            raise AttributeError(f"A {type(self).__name__} has no `{name}`{hint}", name=name, obj=self)
 
     @property
     def body(self) -> "BodyStream | None":
@@ -56,7 +77,10 @@ class Body:
             return b""
         if isinstance(content, Bytes):
             return content
-        return b"".join([chunk async for chunk in content])
+        read = bytearray()  # not a list, which a million chunks of a byte each would make large
+        async for chunk in content:
+            read += chunk
+        return Bytes(read)
 
     async def array_buffer(self) -> Bytes:
         """The same as `bytes()`."""
@@ -73,11 +97,12 @@ class Body:
     async def form_data(self) -> FormData:
         """The fields of `multipart/form-data` or `application/x-www-form-urlencoded`.
 
+        A multipart form is taken apart as it arrives, so that it is in memory only once.
+
         Raises:
             TypeError: another or no content type, or a malformed form.
         """
-        content_type = self.headers.get("content-type")
-        return read_form_data(await self.bytes(), content_type)
+        return await read_form(self.take(), self.headers.get("content-type"))
 
     def take(self) -> Content:
         """The content, which is used from now on; None can be taken again and again."""
@@ -91,7 +116,7 @@ class Body:
             raise TypeError(f"clone: {ALREADY_READ}")
         if self._content is None or isinstance(self._content, Bytes):
             return self._content
-        self._content, other = _Tee(self._content).branches()
+        self._content, other = tee(self._content)
         return other
 
 
@@ -114,43 +139,32 @@ class BodyStream:
         assert self._chunks is not None, "a body without content has no stream"
         return await anext(self._chunks)
 
+    async def aclose(self) -> None:
+        """Read no further: whatever produces the chunks may clean up. The body is used then."""
+        if self._chunks is None and not self._owner.body_used:
+            content = self._owner.take()
+            self._chunks = None if isinstance(content, Bytes) else content
+        await close(self._chunks)
 
-class _Tee:
-    """One source for two readers, who may be at different chunks."""
-
-    def __init__(self, source: AsyncIterator[Bytes]) -> None:
-        self._source = source
-        self._waiting: tuple[deque[Bytes], deque[Bytes]] = (deque(), deque())
-
-    def branches(self) -> tuple[AsyncIterator[Bytes], AsyncIterator[Bytes]]:
-        left, right = self._waiting
-        return self._branch(left, right), self._branch(right, left)
-
-    async def _branch(self, mine: deque[Bytes], other: deque[Bytes]) -> AsyncIterator[Bytes]:
-        while True:
-            if mine:
-                yield mine.popleft()
-                continue
-            try:
-                chunk = await anext(self._source)
-            except StopAsyncIteration:
-                return
-            other.append(chunk)
-            yield chunk
+    def check_unread(self) -> None:
+        """
+        Raises:
+            TypeError: something has read from it already.
+        """
+        if self._owner.body_used:
+            raise TypeError(ALREADY_READ)
 
 
 def extract(body: object) -> tuple[Content, str | None]:
     """The content of a body and the content type that goes with it.
 
     Raises:
-        TypeError: no kind of body.
+        TypeError: no kind of body, or the stream of a body that was read already.
     """
     if body is None or type(body) is bytes:
         return body, None
     if isinstance(body, str):
         return well_formed(body).encode(), "text/plain;charset=UTF-8"
-    if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(cast("bytes", body)), None
     if isinstance(body, Blob):
         return _blob_content(body), body.type or None
     if isinstance(body, URLSearchParams):
@@ -158,16 +172,26 @@ def extract(body: object) -> tuple[Content, str | None]:
     if isinstance(body, FormData):
         blob, content_type = body.encoded()
         return _blob_content(blob), content_type
+    return _streamed(body), None
+
+
+def _streamed(body: object) -> Content:
+    if isinstance(body, BodyStream):
+        body.check_unread()
+        return body
     if isinstance(body, AsyncIterable):
-        return _from_async(cast("AsyncIterable[object]", body)), None
+        return Chunks(cast("AsyncIterable[object]", body))
     if isinstance(body, Iterator):
-        return _from_plain(cast("Iterator[object]", body)), None
-    raise TypeError(_refusal(body))
+        return PlainChunks(cast("Iterator[object]", body))
+    data = bytes_like(body)
+    if data is None:
+        raise TypeError(_refusal(body))
+    return data
 
 
 def _blob_content(blob: Blob) -> Content:
     known = blob.known()
-    return blob.stream() if known is None else known
+    return SizedChunks(blob.stream(), blob.size) if known is None else known
 
 
 def _refusal(body: object) -> str:
@@ -179,53 +203,9 @@ def _refusal(body: object) -> str:
     return f"A body cannot be a {kind}: use str, bytes, Blob, FormData, URLSearchParams or an iterator of str or bytes"
 
 
-async def _from_async(source: AsyncIterable[object]) -> AsyncIterator[Bytes]:
-    async for chunk in source:
-        yield _chunk(chunk)
-
-
-async def _from_plain(source: Iterator[object]) -> AsyncIterator[Bytes]:
-    for chunk in source:
-        yield _chunk(chunk)
-
-
-def _chunk(chunk: object) -> Bytes:
-    if isinstance(chunk, bytes):
-        return chunk
-    if isinstance(chunk, str):
-        return well_formed(chunk).encode()
-    if isinstance(chunk, bytearray | memoryview):
-        return bytes(cast("bytearray", chunk))
-    raise TypeError(f"A streamed body consists of str or bytes, but its iterator gave a {type(chunk).__name__}")
-
-
 async def _once(data: Bytes) -> AsyncIterator[Bytes]:
     if data:
         yield data
-
-
-async def limited(source: AsyncIterator[Bytes], limit: int) -> AsyncIterator[Bytes]:
-    """The chunks of `source`, as long as they are `limit` bytes or less together.
-
-    Raises:
-        RequestRefused: they are more (413 RequestTooLarge).
-    """
-    size = 0
-    async for chunk in source:
-        size += len(chunk)
-        if size > limit:
-            raise too_large(limit)
-        yield chunk
-
-
-def too_large(limit: int) -> RequestRefused:
-    """What a request is refused with whose body is over `limit` bytes."""
-    return RequestRefused(
-        413,
-        "RequestTooLarge",
-        f"The request body is larger than {limit} bytes",
-        hint="Raise the limit http_request_bytes, or upload the file through an upload URL.",
-    )
 
 
 def decoded(data: Bytes) -> str:

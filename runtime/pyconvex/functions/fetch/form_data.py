@@ -1,4 +1,4 @@
-"""`FormData` (https://xhr.spec.whatwg.org/#interface-formdata) and the two encodings of forms."""
+"""`FormData` (https://xhr.spec.whatwg.org/#interface-formdata), and how it is sent."""
 
 import os
 import re
@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from .blob import Blob, File
-from .url import URLSearchParams, well_formed
+from .text import text_of
 
 FormValue: TypeAlias = str | File
 
-PARTS_MAX = 10_000
-"""Fields of one multipart form; reading more would hold up other requests."""
 _BOUNDARY_BYTES = 16
 _random_bytes: Callable[[int], bytes] = os.urandom
 
@@ -23,10 +21,10 @@ def take_chance_from(random_bytes: Callable[[int], bytes]) -> None:
 
 
 class FormData:
-    """The fields of a form, in order: text, or files.
+    """The fields of a form, in order: text (numbers become text), or files.
 
     Raises (`append`, `set`):
-        TypeError: a value that is neither text nor a blob, or a file name for text.
+        TypeError: None, bytes or a collection as a value, or a file name for text.
     """
 
     __slots__ = ("_fields",)
@@ -34,18 +32,18 @@ class FormData:
     def __init__(self) -> None:
         self._fields: list[tuple[str, FormValue]] = []
 
-    def append(self, name: str, value: str | Blob, filename: str | None = None) -> None:
-        self._fields.append((name, _field(value, filename)))
+    def append(self, name: str, value: object, filename: str | None = None) -> None:
+        self._fields.append(_field(name, value, filename))
 
-    def set(self, name: str, value: str | Blob, filename: str | None = None) -> None:
+    def set(self, name: str, value: object, filename: str | None = None) -> None:
         """Make `value` the only one of `name`, in the place of the first."""
-        field = (name, _field(value, filename))
-        at = next((index for index, (key, _) in enumerate(self._fields) if key == name), len(self._fields))
-        after = [other for other in self._fields[at:] if other[0] != name]
-        self._fields = [*self._fields[:at], field, *after]
+        field = _field(name, value, filename)
+        at = next((index for index, (key, _) in enumerate(self._fields) if key == field[0]), len(self._fields))
+        self._fields[at:] = [field, *(other for other in self._fields[at:] if other[0] != field[0])]
 
-    def get(self, name: str) -> FormValue | None:
-        return next((value for key, value in self._fields if key == name), None)
+    def get(self, name: str, default: FormValue | None = None) -> FormValue | None:
+        """The first value of `name`."""
+        return next((value for key, value in self._fields if key == name), default)
 
     def get_all(self, name: str) -> list[FormValue]:
         return [value for key, value in self._fields if key == name]
@@ -74,6 +72,12 @@ class FormData:
     def __contains__(self, name: object) -> bool:
         return any(key == name for key, _ in self._fields)
 
+    def __getitem__(self, name: str) -> FormValue:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
     def __repr__(self) -> str:
         return f"FormData({self._fields!r})"
 
@@ -86,87 +90,27 @@ class FormData:
         return Blob([*parts, f"--{boundary}--\r\n"]), f"multipart/form-data; boundary={boundary}"
 
 
-def read_form_data(data: bytes, content_type: str | None) -> FormData:
-    """The fields of a form that was sent.
-
-    Raises:
-        TypeError: another or no content type, or a malformed form.
-    """
-    if content_type is None:
-        raise TypeError("Missing content type")
-    kind, options = _parameters(content_type)
-    if kind == b"application/x-www-form-urlencoded":
-        form = FormData()
-        for name, value in URLSearchParams(data.decode("utf-8", "replace").removeprefix("\ufeff")).items():
-            form.append(name, value)
-        return form
-    if kind == b"multipart/form-data":
-        if not options.get(b"boundary"):
-            raise TypeError("Missing boundary parameter in mime type of multipart formdata.")
-        return _read_multipart(data, options[b"boundary"])
-    raise TypeError("Invalid content type" if b"/" not in kind else "Body cannot be decoded as form data")
-
-
-def _read_multipart(data: bytes, boundary: bytes) -> FormData:
-    """Split at the boundaries. python-multipart's own parser refuses preambles and spaces behind a boundary."""
-    line = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r\n|\Z)")
-    form = FormData()
-    opened: int | None = None
-    at = 0
-    while found := line.search(data, at):
-        if opened is not None:
-            _read_part(form, data[opened : found.start()])
-        if found[1]:
-            return form
-        if len(form) == PARTS_MAX:
-            raise TypeError(f"A form of more than {PARTS_MAX} fields is not read")
-        opened = found.end()
-        at = found.end() - 2  # its line break may begin the next boundary: an empty part
-    raise TypeError("Malformed multipart form data: the closing boundary is missing")
-
-
-def _read_part(form: FormData, part: bytes) -> None:
-    head, separator, content = part.partition(b"\r\n\r\n")
-    headers = dict(_part_header(line) for line in head.split(b"\r\n"))
-    kind, options = _parameters(headers.get("content-disposition"))
-    if not separator or kind != b"form-data" or b"name" not in options:
-        raise TypeError("Malformed multipart form data: a part has no content-disposition with a name")
-    name = _unescaped(options[b"name"])
-    if b"filename" not in options:
-        form.append(name, content.decode("utf-8", "replace").removeprefix("\ufeff"))
-        return
-    media_type = headers.get("content-type", "application/octet-stream")
-    form.append(name, File([content], _unescaped(options[b"filename"]), type=media_type))
-
-
-def _parameters(header: str | None) -> tuple[bytes, dict[bytes, bytes]]:
-    """A header such as `form-data; name="x"`: its value in lower case, and its parameters."""
-    from python_multipart.multipart import parse_options_header  # 5 ms that few processes need
-
-    return parse_options_header(header)
-
-
-def _part_header(line: bytes) -> tuple[str, str]:
-    name, _, value = line.decode("latin-1").partition(":")  # as `_parameters` has it; names become UTF-8 after it
-    return name.strip(" \t").lower(), value.strip(" \t")
-
-
-def _field(value: object, filename: str | None) -> FormValue:
+def _field(name: str, value: object, filename: str | None) -> tuple[str, FormValue]:
+    name = text_of(name, "The name of a field")
     if isinstance(value, Blob):
-        if isinstance(value, File) and filename is None:
-            return value
-        return File([value], "blob" if filename is None else filename, type=value.type)
+        return name, _file(value, filename)
     if filename is not None:
         raise TypeError("A file name goes with a Blob or File, not with text")
-    if isinstance(value, str):
-        return value
-    raise TypeError(f"A field of a form is a str, a Blob or a File, not {type(value).__name__}")
+    return name, text_of(value, f"The value of the field {name!r:.60}")
+
+
+def _file(blob: Blob, filename: str | None) -> File:
+    if not isinstance(blob, File):
+        return File([blob], "blob" if filename is None else filename, type=blob.type)
+    if filename is None:
+        return blob
+    return File([blob], filename, type=blob.type, last_modified=blob.last_modified)
 
 
 def _encoded_field(name: str, value: FormValue) -> list[str | Blob]:
     disposition = f'Content-Disposition: form-data; name="{_escaped(_lines(name))}"'
     if isinstance(value, str):
-        return [f"{disposition}\r\n\r\n", well_formed(_lines(value))]
+        return [f"{disposition}\r\n\r\n", _lines(value)]
     media_type = value.type or "application/octet-stream"
     return [f'{disposition}; filename="{_escaped(value.name)}"\r\nContent-Type: {media_type}\r\n\r\n', value]
 
@@ -176,9 +120,4 @@ def _lines(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return well_formed(text).replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
-
-
-def _unescaped(text: bytes) -> str:
-    plain = text.decode("utf-8", "replace")
-    return plain.replace("%0D", "\r").replace("%0A", "\n").replace("%22", '"')
+    return text.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")

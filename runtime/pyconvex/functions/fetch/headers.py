@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias, cast
 
+from .text import text_of
+
 RawHeaders: TypeAlias = "Iterable[tuple[bytes, bytes]]"
 """Headers as ASGI has them: pairs of bytes."""
 
@@ -88,6 +90,18 @@ class Headers:
         if not pairs or all(key != name for key, _ in pairs):
             pairs.append((name, value))
 
+    def setdefault(self, name: str, value: object) -> str:
+        """The value of `name`, which becomes `value` when there is none."""
+        if not self.has(name):
+            self.append(name, value)
+        return self[name]
+
+    def update(self, init: HeadersInit) -> None:
+        """`set` each of `init`; several of one name all count."""
+        others = Headers(init).pairs()
+        names = {name for name, _ in others}
+        self._pairs = [*(pair for pair in self._list() if pair[0] not in names), *others]
+
     def append(self, name: str, value: object) -> None:
         self._list().append((_checked_name(name), _checked_value(name, value)))
 
@@ -118,7 +132,10 @@ class Headers:
         return len(self.items())
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and any(key == name.lower() for key, _ in self._list())
+        if not isinstance(name, str):
+            return False
+        lowered = name.lower()
+        return any(key == lowered for key, _ in self._list())
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
@@ -150,12 +167,12 @@ class Headers:
 
     def _append_pairs(self, pairs: Iterable[object]) -> None:
         for pair in pairs:
-            if isinstance(pair, str) or not isinstance(pair, Iterable):
+            if isinstance(pair, str | bytes) or not isinstance(pair, Iterable):
                 raise TypeError(f"Headers take pairs of a name and a value, not {pair!r:.60}")
             parts: list[object] = list(pair)  # pyright: ignore[reportUnknownArgumentType] - any iterable
             if len(parts) != 2:
                 raise TypeError(f"Headers take pairs of a name and a value, not {len(parts)} items: {parts!r:.60}")
-            self.append(str(parts[0]), parts[1])
+            self.append(cast("str", parts[0]), parts[1])
 
 
 def encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
@@ -164,17 +181,26 @@ def encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
     return name.encode("latin-1"), value.encode("latin-1")
 
 
-@lru_cache(512)
 def _checked_name(name: str) -> str:
+    if type(name) is not str:
+        name = text_of(name, "The name of a header")
+    return _lowered(name)
+
+
+@lru_cache(512)
+def _lowered(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise TypeError(f"{name!r:.60} is not a valid header name")
     return name.lower()
 
 
 def _checked_value(name: str, value: object) -> str:
-    if value is None:
-        raise TypeError(f"The header {name!r} has the value None; leave the header out instead")
-    text = (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip(_WHITESPACE)
+    if type(value) is str:
+        text = value.strip(_WHITESPACE)
+    elif isinstance(value, bytes):
+        text = value.decode("latin-1").strip(_WHITESPACE)
+    else:
+        text = text_of(value, f"The value of the header {name!r}").strip(_WHITESPACE)
     if found := _FORBIDDEN.search(text):
         raise TypeError(
             f"The value of the header {name!r} holds {found[0]!r}: a header value has no line breaks or NUL"

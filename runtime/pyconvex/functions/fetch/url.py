@@ -6,6 +6,8 @@ from urllib.parse import unquote
 
 import ada_url
 
+from .text import text_of, well_formed
+
 SearchParamsInit: TypeAlias = "str | URLSearchParams | Mapping[str, object] | Iterable[tuple[str, object]] | None"
 
 _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789*-._")
@@ -17,6 +19,9 @@ class URLSearchParams:
 
     Args:
         init: a query string (a leading `?` is dropped), a mapping, pairs, or another `URLSearchParams`.
+
+    Raises (all that take a value):
+        TypeError: None, bytes or a collection, which a query string has no form for; a pair that is none.
     """
 
     __slots__ = ("_changed", "_pairs")
@@ -40,21 +45,25 @@ class URLSearchParams:
         return any(key == name and value in (None, found) for key, found in self._pairs)
 
     def append(self, name: str, value: object) -> None:
-        self._replace([*self._pairs, (name, str(value))])
+        self._pairs.append(_pair(name, value))
+        self._tell()
 
     def set(self, name: str, value: object) -> None:
         """Make `value` the only one of `name`, in the place of the first."""
-        at = next((index for index, (key, _) in enumerate(self._pairs) if key == name), len(self._pairs))
-        after = [pair for pair in self._pairs[at:] if pair[0] != name]
-        self._replace([*self._pairs[:at], (name, str(value)), *after])
+        pair = _pair(name, value)
+        at = next((index for index, (key, _) in enumerate(self._pairs) if key == pair[0]), len(self._pairs))
+        self._pairs[at:] = [pair, *(other for other in self._pairs[at:] if other[0] != pair[0])]
+        self._tell()
 
     def delete(self, name: str, value: str | None = None) -> None:
         """Remove every `name`, or only those with `value`."""
-        self._replace([(key, found) for key, found in self._pairs if key != name or value not in (None, found)])
+        self._pairs = [(key, found) for key, found in self._pairs if key != name or value not in (None, found)]
+        self._tell()
 
     def sort(self) -> None:
         """Sort by name, by UTF-16 code units as the standard has it; equal names keep their order."""
-        self._replace(sorted(self._pairs, key=lambda pair: pair[0].encode("utf-16-be", "surrogatepass")))
+        self._pairs.sort(key=lambda pair: pair[0].encode("utf-16-be"))
+        self._tell()
 
     def keys(self) -> list[str]:
         return [name for name, _ in self._pairs]
@@ -92,14 +101,13 @@ class URLSearchParams:
     def __repr__(self) -> str:
         return f"URLSearchParams({str(self)!r})"
 
-    def _replace(self, pairs: list[tuple[str, str]]) -> None:
-        self._pairs = pairs
+    def _tell(self) -> None:
         if self._changed is not None:
             self._changed()
 
     def follow(self, search: str, changed: Callable[[], None]) -> None:
         """Show `search` of a URL, and tell the URL through `changed` when a parameter changes here."""
-        self._pairs = _parsed(search)
+        self._pairs = parse_query(search.removeprefix("?"))
         self._changed = changed
 
 
@@ -107,19 +115,32 @@ def _pairs_of(init: SearchParamsInit) -> list[tuple[str, str]]:
     if init is None:
         return []
     if isinstance(init, str):
-        return _parsed(init)
+        return parse_query(well_formed(init).removeprefix("?"))
     if isinstance(init, URLSearchParams):
         return init.items()
     if isinstance(init, Mapping):
-        return [(str(name), str(value)) for name, value in cast("Mapping[str, object]", init).items()]
-    pairs = [tuple(pair) for pair in init]
-    if any(len(pair) != 2 for pair in pairs):
-        raise TypeError("URLSearchParams takes pairs of a name and a value")
-    return [(str(name), str(value)) for name, value in pairs]
+        return [_pair(name, value) for name, value in cast("Mapping[str, object]", init).items()]
+    if isinstance(init, bytes) or not isinstance(init, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        raise TypeError(f"URLSearchParams takes a query string, a mapping or pairs, not {type(init).__name__}")
+    return [_pair(*_two(pair)) for pair in init]
 
 
-def _parsed(query: str) -> list[tuple[str, str]]:
-    parts = (part.partition("=") for part in query.removeprefix("?").split("&") if part)
+def _two(pair: object) -> tuple[object, object]:
+    parts: list[object] = [] if isinstance(pair, str) or not isinstance(pair, Iterable) else list(pair)  # pyright: ignore[reportUnknownArgumentType] - any iterable
+    if len(parts) != 2:
+        raise TypeError(f"URLSearchParams takes pairs of a name and a value, not {pair!r:.60}")
+    return parts[0], parts[1]
+
+
+def _pair(name: object, value: object) -> tuple[str, str]:
+    if type(name) is str and type(value) is str:
+        return well_formed(name), well_formed(value)
+    return text_of(name, "The name of a parameter"), text_of(value, f"The value of the parameter {name!r:.60}")
+
+
+def parse_query(query: str) -> list[tuple[str, str]]:
+    """The names and values of `application/x-www-form-urlencoded` text."""
+    parts = (part.partition("=") for part in query.split("&") if part)
     return [(_decoded(name), _decoded(value)) for name, _, value in parts]
 
 
@@ -130,12 +151,7 @@ def _decoded(text: str) -> str:
 
 
 def _encoded(text: str) -> str:
-    return "".join([_ENCODED[byte] for byte in well_formed(text).encode()])
-
-
-def well_formed(text: str) -> str:
-    """The text with lone surrogates replaced, as the web's `USVString`."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not text.isascii() else text
+    return "".join([_ENCODED[byte] for byte in text.encode()])
 
 
 class _Part:
@@ -150,7 +166,7 @@ class _Part:
     def __get__(self, url: "URL", owner: type) -> str:
         return getattr(url._parsed, self._name)  # pyright: ignore[reportPrivateUsage] - a part of URL
 
-    def __set__(self, url: "URL", value: str) -> None:
+    def __set__(self, url: "URL", value: str | int) -> None:
         if not self._settable:
             raise AttributeError(f"{self._name} of a URL cannot be set")
         url._set(self._name, value)  # pyright: ignore[reportPrivateUsage] - a part of URL
@@ -158,6 +174,8 @@ class _Part:
 
 class URL:
     """A parsed absolute URL. Its parts can be set; `search_params` and `search` follow each other.
+
+    A part that is set to what it cannot be stays as it was, as in browsers; only a bad `href` is an error.
 
     Args:
         text: a URL, absolute unless `base` is given.
@@ -184,14 +202,22 @@ class URL:
     def __init__(self, text: "str | URL", base: "str | URL | None" = None) -> None:
         self._search_params: URLSearchParams | None = None
         try:
-            self._parsed: Any = ada_url.URL(well_formed(str(text)), None if base is None else well_formed(str(base)))
+            self._parsed: Any = ada_url.URL(_address(text), None if base is None else _address(base))
         except ValueError:
-            against = "" if base is None else f" against {str(base)!r}"
-            raise ValueError(f"Failed to parse URL from {str(text)!r}{against}") from None
+            against = "" if base is None else f" against {str(base)!r:.200}"
+            raise ValueError(f"Failed to parse URL from {str(text)!r:.200}{against}") from None
 
     @staticmethod
-    def can_parse(text: str, base: str | None = None) -> bool:
-        return ada_url.URL.can_parse(well_formed(text), None if base is None else well_formed(base))
+    def parse(text: "str | URL", base: "str | URL | None" = None) -> "URL | None":
+        """A URL, or None where the constructor would raise."""
+        try:
+            return URL(text, base)
+        except ValueError:
+            return None
+
+    @staticmethod
+    def can_parse(text: "str | URL", base: "str | URL | None" = None) -> bool:
+        return ada_url.URL.can_parse(_address(text), None if base is None else _address(base))
 
     @property
     def search_params(self) -> URLSearchParams:
@@ -212,16 +238,22 @@ class URL:
     def __hash__(self) -> int:
         return hash(self.href)
 
-    def _set(self, name: str, value: str) -> None:
+    def _set(self, name: str, value: str | int) -> None:
         try:
-            setattr(self._parsed, name, well_formed(str(value)))
+            setattr(self._parsed, name, text_of(value, f"The {name} of a URL"))
         except ValueError:
             if name == "href":
-                raise ValueError(f"Failed to parse URL from {value!r}") from None
-            return  # the standard leaves a URL alone when a part of it cannot be
+                raise ValueError(f"Failed to parse URL from {value!r:.200}") from None
+            return
         if self._search_params is not None and name in ("href", "search"):
             self._search_params.follow(self.search, self._params_changed)
 
     def _params_changed(self) -> None:
         assert self._search_params is not None, "only its parameters call this"
         self._parsed.search = str(self._search_params)
+
+
+def _address(text: object) -> str:
+    if not isinstance(text, str | URL):
+        raise TypeError(f"A URL is made of text or another URL, not of {type(text).__name__}")
+    return well_formed(str(text))
