@@ -12,6 +12,9 @@ import pytest
 from pyconvex.host.ports import bind_sockets
 from pyconvex.host.server import serve
 from pyconvex.http.asgi import Asgi, Exchange, Receive, Scope, Send
+from pyconvex.settings import Limits
+
+DEFAULT = Limits()
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -51,7 +54,7 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served(handle: Handler) -> AsyncGenerator[Served, None]:
+async def served(handle: Handler, limits: Limits = DEFAULT) -> AsyncGenerator[Served, None]:
     tasks: set[asyncio.Task[object]] = set()
     shutdown = asyncio.Event()
 
@@ -62,7 +65,8 @@ async def served(handle: Handler) -> AsyncGenerator[Served, None]:
             await asyncio.wait(tasks, timeout=0.2)
 
     sockets = bind_sockets(port=0, site_port=0)
-    server = asyncio.ensure_future(serve(application(handle, tasks), sockets, shutdown=shutdown, close=close))
+    app = application(handle, tasks)
+    server = asyncio.ensure_future(serve(app, sockets, shutdown=shutdown, close=close, limits=limits))
     yield Served(sockets.port, shutdown, server)
     shutdown.set()
     await server
@@ -145,11 +149,9 @@ def test_connections_that_wait_to_be_accepted_are_served_at_the_end() -> None:
     run(story)
 
 
-def test_idle_connections_are_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyconvex.host.server._HostedConfig.keep_alive_timeout", 0.2)
-
+def test_idle_connections_are_closed_in_time() -> None:
     async def story() -> None:
-        async with served(hello) as server:
+        async with served(hello, Limits(keep_alive_seconds=0.2)) as server:
             reader, writer = await server.connect()
             for _ in range(4):  # longer than the limit together, but never idle for that long
                 writer.write(GET)
@@ -246,13 +248,30 @@ def test_what_a_response_has_so_far_is_sent_while_the_rest_is_awaited() -> None:
     run(story)
 
 
-def test_http2_is_spoken_with_clients_that_begin_with_it() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+        b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
+    ],
+    ids=["HTTP/2", "HTTP/9.9"],
+)
+def test_other_versions_of_http_are_refused(text: bytes) -> None:
     async def story() -> None:
         async with served(hello) as server:
-            empty_settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-            reader, writer = await server.connect(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings)
-            frame = await reader.readexactly(9)
-            assert frame[3] == 4  # SETTINGS (RFC 9113, section 6.5)
-            writer.transport.abort()
+            reader, writer = await server.connect(text)
+            assert (await reader.read()).startswith(b"HTTP/1.1 505 ")
+            writer.close()
+
+    run(story)
+
+
+def test_an_upgrade_to_http2_is_not_made() -> None:
+    async def story() -> None:
+        async with served(hello) as server:
+            upgrade = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
+            reader, writer = await server.connect(GET[:-2] + upgrade + b"\r\n")
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+            writer.close()
 
     run(story)

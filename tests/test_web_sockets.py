@@ -15,7 +15,10 @@ from pyconvex.host.ports import bind_sockets
 from pyconvex.host.server import serve
 from pyconvex.http.asgi import Receive, Scope, Send
 from pyconvex.http.websocket import GOING_AWAY, NO_STATUS, UNSUPPORTED_DATA, NotText, WebSocket
+from pyconvex.settings import Limits
 from support.web_sockets import Refused, Socket, web_socket
+
+DEFAULT = Limits()
 
 Endpoint = Callable[[WebSocket], Awaitable[None]]
 
@@ -33,7 +36,7 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served(endpoint: Endpoint) -> AsyncGenerator[Served, None]:
+async def served(endpoint: Endpoint, limits: Limits = DEFAULT) -> AsyncGenerator[Served, None]:
     """`endpoint` for every WebSocket; on shutdown each is told that the server goes away."""
     sockets = bind_sockets(port=0, site_port=0)
     served = Served(sockets.port)
@@ -55,7 +58,7 @@ async def served(endpoint: Endpoint) -> AsyncGenerator[Served, None]:
         for socket in served.sockets:
             await socket.close(GOING_AWAY)
 
-    server = asyncio.ensure_future(serve(app, sockets, shutdown=shutdown, close=close))
+    server = asyncio.ensure_future(serve(app, sockets, shutdown=shutdown, close=close, limits=limits))
     try:
         yield served
     finally:
@@ -382,11 +385,9 @@ def test_pings_keep_a_socket_and_silence_ends_it(monkeypatch: pytest.MonkeyPatch
     run(story)
 
 
-def test_keep_alive_does_not_close_an_idle_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyconvex.host.server._HostedConfig.keep_alive_timeout", 0.05)
-
+def test_keep_alive_does_not_close_an_idle_socket() -> None:
     async def story() -> None:
-        async with served(echo) as server, web_socket(server.port) as client:
+        async with served(echo, Limits(keep_alive_seconds=0.05)) as server, web_socket(server.port) as client:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             reader, _ = await asyncio.open_connection("127.0.0.1", server.port)
             assert await reader.read() == b"", "an idle connection was closed meanwhile"

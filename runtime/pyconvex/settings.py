@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -27,6 +28,25 @@ class Limits:
     result_bytes: int = field(default=16 * 2**20, metadata={"about": "return value of one call"})
     http_request_bytes: int = field(default=20 * 2**20, metadata={"about": "body of a request to an HTTP action"})
     http_response_bytes: int = field(default=20 * 2**20, metadata={"about": "body of an HTTP action's response"})
+    request_head_bytes: int = field(
+        default=64 * 2**10, metadata={"about": "request line and headers of a request, as they are sent"}
+    )
+    request_head_fields: int = field(default=256, metadata={"about": "headers of a request"})
+    request_head_seconds: float = field(
+        default=20.0, metadata={"about": "from the first byte of a request to the end of its headers"}
+    )
+    request_idle_seconds: float = field(
+        default=30.0, metadata={"about": "waiting for the next part of a request's body"}
+    )
+    request_rate_bytes: int = field(
+        default=240, metadata={"about": "bytes a second that a body has to come with, after request_idle_seconds"}
+    )
+    response_idle_seconds: float = field(
+        default=60.0, metadata={"about": "waiting for a client that takes in nothing of its response"}
+    )
+    keep_alive_seconds: float = field(default=75.0, metadata={"about": "waiting for a connection's next request"})
+    upload_bytes: int = field(default=64 * 2**30, metadata={"about": "a file that is sent to an upload URL"})
+    upload_seconds: float = field(default=120.0, metadata={"about": "one upload to an upload URL"})
     api_request_bytes: int = field(default=16 * 2**20 + 2000, metadata={"about": "JSON body of a client API request"})
     read_bytes: int = field(default=16 * 2**20, metadata={"about": "documents read by one query or mutation"})
     read_documents: int = field(default=32_000, metadata={"about": "documents scanned by one query or mutation"})
@@ -47,6 +67,9 @@ class Limits:
     concurrent_actions: int = field(default=64, metadata={"about": "actions and HTTP actions running at once"})
     environment_variables: int = field(default=512, metadata={"about": "variables of the deployment"})
     log_history_bytes: int = field(default=64 * 2**20, metadata={"about": "log kept on disk"})
+    journal_requests: int = field(default=200, metadata={"about": "requests that `dev` keeps for `requests`, `replay`"})
+    journal_bytes: int = field(default=16 * 2**20, metadata={"about": "all these requests together"})
+    journal_body_bytes: int = field(default=2**20, metadata={"about": "body of one of them"})
 
 
 class TailLogs(StrEnum):
@@ -99,11 +122,24 @@ class Settings:
         repr=False,
         metadata={"about": "sqlite, sqlite:///FILE or postgresql://…: where documents are"},
     )
+    storage: str | None = field(
+        default=None,
+        metadata={
+            "about": "FOLDER or s3://BUCKET/PREFIX?endpoint=URL: where stored files are, if not in the data folder"
+        },
+    )
     tail_logs: TailLogs = field(default=TailLogs.PAUSE_ON_DEPLOY, metadata={"about": "when `dev` shows log rows"})
     cloud_url: str | None = field(
         default=None, metadata={"about": "where clients of `start` reach the client API, if not at host and port"}
     )
     site_url: str | None = field(default=None, metadata={"about": "where clients of `start` reach HTTP actions"})
+    trusted_proxies: tuple[str, ...] = field(
+        default=(),
+        metadata={"about": "addresses or networks whose `Forwarded` and `X-Forwarded-…` headers are believed"},
+    )
+    allowed_hosts: tuple[str, ...] = field(
+        default=(), metadata={"about": "hosts that requests may be for; if none is given, any"}
+    )
     workers: int = field(default=1, metadata={"about": "processes that `start` serves with"})
     drain_seconds: float = field(
         default=0.0, metadata={"about": "how long `start` goes on serving after it was told to stop"}
@@ -215,7 +251,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[_Given]:
 def _from_flags(flags: Mapping[str, object]) -> list[_Given]:
     given: list[_Given] = []
     for name, value in flags.items():
-        flag = "--" + name.replace("_", "-")
+        flag = _FLAGS.get(name) or "--" + name.replace("_", "-")
         if name == "limits" and _is_sequence(value):
             given += [_limit_text(str(text), Origin(Source.FLAG, "--limit")) for text in value]
         elif value is not None:
@@ -245,7 +281,13 @@ def _unknown(what: str, name: str, where: str, known: list[str], otherwise: str 
 
 
 _DATABASE = re.compile(r"sqlite:///.|postgres(?:ql)?://")
+_BUCKET = re.compile(
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#@\s]*)?(\?((endpoint=[^&#@\s]+|region=[\w-]+)(&(?!$)|$))*)?"
+)
 _ORIGIN = re.compile(r"https?://[^/?#\s]+/?")
+_HOST = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]+\]")
+_FLAGS = {"trusted_proxies": "--trusted-proxy", "allowed_hosts": "--allowed-host"}
+"""Flags that are given once for each of several values."""
 _SIZE = re.compile(r"(?P<number>[0-9][0-9_]*(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)")
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _WHOLE = {each.name: isinstance(each.default, int) for each in fields(Limits)}
@@ -303,6 +345,33 @@ def _url(given: _Given) -> str:
     return given.value.removesuffix("/")
 
 
+def _networks(given: _Given) -> tuple[str, ...]:
+    networks = _texts(given)
+    for each in networks:
+        try:
+            if each != "*":
+                ip_network(each)
+        except ValueError:
+            hint = "for example 10.0.0.0/8 or 127.0.0.1; `*` is every address"
+            raise given.bad("addresses or networks", hint=hint) from None
+    return networks
+
+
+def _hosts(given: _Given) -> tuple[str, ...]:
+    hosts = _texts(given)
+    if not all(map(_HOST.fullmatch, hosts)):
+        raise given.bad("names of hosts without a port", hint="for example chat.example.com or *.example.com")
+    return hosts
+
+
+def _texts(given: _Given) -> tuple[str, ...]:
+    """Texts, as a list or separated by commas."""
+    parts = given.value.split(",") if isinstance(given.value, str) else given.value
+    if not _is_sequence(parts) or not all(isinstance(part, str) for part in parts):
+        raise given.bad("a list of texts")
+    return tuple(stripped for part in parts for each in str(part).split(",") if (stripped := each.strip()))
+
+
 def _database(given: _Given) -> str:
     if isinstance(given.value, str) and (given.value == "sqlite" or _DATABASE.match(given.value)):
         return given.value
@@ -310,6 +379,17 @@ def _database(given: _Given) -> str:
     raise BadSetting(
         f"{given.label} must be `sqlite`, `sqlite:///FILE` or `postgresql://…`",
         hint="for example postgresql://USER:PASSWORD@HOST:5432/DATABASE",
+    )
+
+
+def _storage(given: _Given) -> str:
+    value = given.value
+    if isinstance(value, str) and value.strip() and ("://" not in value or _BUCKET.fullmatch(value)):
+        return value
+    # Not shown: it may hold a secret that belongs elsewhere.
+    raise BadSetting(
+        f"{given.label} must be a folder or s3://BUCKET/PREFIX, with ?endpoint=URL&region=NAME if it is not Amazon's",
+        hint="credentials are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     )
 
 
@@ -327,9 +407,12 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "functions": _text,
     "data": _text,
     "database": _database,
+    "storage": _storage,
     "tail_logs": _tail_logs,
     "cloud_url": _url,
     "site_url": _url,
+    "trusted_proxies": _networks,
+    "allowed_hosts": _hosts,
     "workers": _count,
     "drain_seconds": _seconds,
     "shutdown_seconds": _seconds,

@@ -92,7 +92,7 @@ def test_polling_takes_what_is_there_and_does_not_wait() -> None:
 
 
 def test_a_body_that_nobody_reads_is_not_taken_in_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyconvex.http.asgi.EARLY_BYTES_MAX", 250)
+    monkeypatch.setattr("pyconvex.http.request_body.EARLY_BYTES_MAX", 250)
 
     async def story() -> None:
         server = Server(*[part(b"x" * 100)] * 10, part(b"", more=False))
@@ -130,7 +130,7 @@ def test_the_rest_of_a_request_is_taken_in_before_the_response_ends() -> None:
 
 
 def test_a_client_that_sends_for_ever_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyconvex.http.asgi.LINGER_BYTES", 1000)
+    monkeypatch.setattr("pyconvex.http.request_body.LINGER_BYTES", 1000)
 
     async def story() -> None:
         server = Server(*[part(b"x" * 100)] * 20)

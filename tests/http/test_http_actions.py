@@ -164,14 +164,14 @@ def test_the_request_a_handler_sees(tmp_path: Path) -> None:
         reply = await server.send(
             "/echo?a=1&b=%20",
             method="POST",
-            headers={"host": "my.site:80", "X-Forwarded-Proto": "https", "X-Many": "é"},
+            headers={"host": "my.site:8080", "X-Forwarded-Proto": "https", "X-Many": "é"},
             body="häh".encode(),
         )
         seen = reply.json
-        assert seen["url"] == "https://my.site:80/echo?a=1&b=%20"
+        assert seen["url"] == "http://my.site:8080/echo?a=1&b=%20"
         assert seen["body"] == "häh"
         assert ["x-many", "é"] in seen["headers"]
-        assert ["host", "my.site:80"] in seen["headers"]
+        assert ["host", "my.site:8080"] in seen["headers"]
 
     serving(tmp_path, story)
 
@@ -439,6 +439,15 @@ async def give(ctx, request: Request):
     return Response("x" * request.path_params["size"])
 
 
+@http.route(path="/file/{size:int}", method="GET")
+async def file(ctx, request: Request):
+    async def parts():
+        for at in range(0, request.path_params["size"], 100):
+            yield bytes(100)
+    storage_id = await ctx.storage.store(await Response(parts()).blob())
+    return Response(await ctx.storage.get(storage_id))
+
+
 @http.route(path="/pour/{size:int}", method="GET")
 async def pour(ctx, request: Request):
     async def parts():
@@ -502,7 +511,7 @@ def test_a_large_body_that_nobody_reads(tmp_path: Path) -> None:
 
 
 def test_a_body_without_end_that_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyconvex.http.asgi.LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("pyconvex.http.request_body.LINGER_SECONDS", 0.05)
 
     async def whole() -> None:
         async with served(tmp_path, {"http": LIMITED}) as server:
@@ -524,6 +533,8 @@ def test_a_response_at_the_limit(tmp_path: Path) -> None:
         assert len((await server.send("/give/1000")).body) == 1000
         assert any("Large response returned from an HTTP action (actual: 1000 bytes" in line for line in server.printed)
         assert len((await server.send("/pour/1000")).body) == 1000
+        file = await server.send("/file/1000")
+        assert (file.header("content-length"), len(file.body), file.whole) == ("1000", 1000, True)
 
     limited(tmp_path, story)
 
@@ -536,6 +547,10 @@ def test_a_response_over_the_limit(tmp_path: Path) -> None:
         server.entries.clear()
         reply = await server.send("/pour/5000")
         assert (reply.status, len(reply.body)) == (200, 1000)
+        assert any(line.startswith("[ERROR] HttpResponseTooLarge") for line in server.printed)
+        server.entries.clear()
+        reply = await server.send("/file/1100")
+        assert (reply.header("content-length"), reply.whole) == ("1100", False)
         assert any(line.startswith("[ERROR] HttpResponseTooLarge") for line in server.printed)
 
     limited(tmp_path, story)

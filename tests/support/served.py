@@ -149,12 +149,26 @@ async def served(
     redact: bool = False,
     memory: bool = True,
     database: str | None = None,
+    storage: str | None = None,
+    journal: bool = False,
+    trusted_proxies: tuple[str, ...] = (),
+    allowed_hosts: tuple[str, ...] = (),
 ) -> AsyncGenerator[Served, None]:
     """Serve these modules on free ports."""
     write_modules(project, modules)
-    options = HostOptions(project=project, limits=limits or Limits(), redact=redact, memory=memory)
+    options = HostOptions(
+        project=project,
+        limits=limits or Limits(),
+        redact=redact,
+        memory=memory,
+        journal=journal,
+        trusted_proxies=trusted_proxies,
+        allowed_hosts=allowed_hosts,
+    )
     if database is not None:
         options = replace(options, memory=False, database=database)
+    if storage is not None:
+        options = replace(options, memory=False, storage=storage)
     async with Host.open(options) as host:
         sockets = bind_sockets(port=0, site_port=0)
         shutdown = asyncio.Event()

@@ -16,9 +16,11 @@ from pyconvex.engine.failures import FunctionFailed, describe
 from pyconvex.engine.logs import Level
 from pyconvex.engine.outages import refusal
 from pyconvex.engine.reports import report
-from pyconvex.errors import BareError, RequestRefused
+from pyconvex.errors import RequestRefused
 from pyconvex.functions.context import RUNNING_CTX
 from pyconvex.functions.fetch.response import Response
+from pyconvex.functions.fetch.tee import close
+from pyconvex.functions.middleware import no_response
 from pyconvex.store.persistence import StoreFailed
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from pyconvex.engine.execution import Execution
     from pyconvex.functions.fetch.request import Request
-    from pyconvex.functions.function import RegisteredFunction
+    from pyconvex.functions.middleware import Runnable
 
 
 class HttpExecution:
@@ -59,7 +61,7 @@ class HttpExecution:
         self,
         execution: Execution,
         permits: ActionPermits,
-        function: RegisteredFunction[..., Any] | None,
+        function: Runnable | None,
         request: str | None,
     ) -> None:
         self.execution = execution
@@ -116,19 +118,23 @@ class HttpExecution:
     async def chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The body of a streaming response, under the action's time limit.
 
-        Raises `FunctionFailed` when producing it fails; an ERROR line about it is in the log then.
+        Raises `FunctionFailed` when producing it fails; an ERROR line about it is in the log then. Closing this closes
+        the body: the generator that produces it cleans up.
         """
         until = self._deadline()
-        while True:
-            try:
-                chunk = await limited(self.execution, _next(body), until=until)
-            except Exception as error:
-                failure = describe(error, self.execution.registry)
-                self.line(Level.ERROR, failure.text, "error:httpAction")
-                raise FunctionFailed(failure) from error
-            if chunk is None:
-                return
-            yield chunk
+        try:
+            while True:
+                try:
+                    chunk = await limited(self.execution, _next(body), until=until)
+                except Exception as error:
+                    failure = describe(error, self.execution.registry)
+                    self.line(Level.ERROR, failure.text, "error:httpAction")
+                    raise FunctionFailed(failure) from error
+                if chunk is None:
+                    return
+                yield chunk
+        finally:
+            await close(body)
 
     def line(self, level: Level, text: str, code: str) -> None:
         """Adds a line of the server's own about this request, such as a body over its limit."""
@@ -155,12 +161,12 @@ class HttpExecution:
         gone = services.clock.monotonic() - self._entered
         return asyncio.get_running_loop().time() + services.limits.action_seconds - gone
 
-    async def _handled(self, function: RegisteredFunction[..., Any], request: Request) -> Response:
+    async def _handled(self, function: Runnable, request: Request) -> Response:
         returned = function.handler(self.ctx, request)
         if hasattr(returned, "__await__"):
             returned = await returned
         if not isinstance(returned, Response):
-            raise _no_response(function, returned)
+            raise no_response(function.name, returned)
         return returned
 
 
@@ -169,18 +175,6 @@ async def _next(body: AsyncIterator[bytes]) -> bytes | None:
         return await anext(body)
     except StopAsyncIteration:
         return None
-
-
-def _no_response(function: RegisteredFunction[..., Any], returned: object) -> BareError:
-    return BareError(
-        "NotAResponse",
-        f"HTTP actions must return a Response, but `{function.name}` returned {_described(returned)}",
-        hint="Return `Response(...)` or `Response.json(...)`.",
-    )
-
-
-def _described(returned: object) -> str:
-    return "None" if returned is None else f"an object of type `{type(returned).__name__}`"
 
 
 def _text(error: BaseException, execution: Execution) -> str:

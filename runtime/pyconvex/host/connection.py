@@ -1,69 +1,74 @@
-"""One connection of Hypercorn's, with shortcuts that make a request cost a third less.
+"""One connection of Hypercorn's, with shortcuts that make a request cost a third less, and ends that come.
 
 Hypercorn's classes do the work; what is here takes the short way where they take a long one: no task for each pause
-between requests, no second check of a head that was sent before, one write for all that one turn of the event loop
-produced (the head and the body of a response, as a rule).
+between requests, one write for all that one turn of the event loop produced (the head and the body of a response, as
+a rule). A client that takes in nothing of what it asked for is dropped; one that was refused has time to read why.
 
 Imported only when something is served, as Hypercorn is.
 """
 
 import asyncio
-from functools import lru_cache
+from contextlib import suppress
 from typing import Any, cast
 
-import h11
-from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
-from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.h11 import H11Protocol
+
+from pyconvex.settings import Limits
 
 from .heartbeat import Heartbeat
+from .http11 import Http11
 from .idle_timer import IdleTimer
-from .websocket_stream import WebSocketStream
 
 WRITE_AHEAD_BYTES = 64 * 1024
 """How much of a response may wait for a slow reader before its producer has to wait too."""
 
+READ_BYTES = 256 * 1024
+"""How much is taken from the network at once: what a part of a body costs does not depend on its size."""
+
 WAITING_MAX = 16
 """How many connections may wait for the end of a turn of the event loop."""
 
-HEADS_KEPT = 512
-
-_END = h11.EndOfMessage()
-_LAST = (b"connection", b"close")
+LINGER_SECONDS = 1.0
+"""How long a client that was refused may take to read why; what it still sends is thrown away."""
 
 
 class Connection(TCPServer):
     """Made and awaited by `_Worker.accept`."""
 
-    def __init__(self, outbox: "Outbox", heartbeat: Heartbeat, *parts: Any) -> None:
+    def __init__(self, outbox: "Outbox", heartbeat: Heartbeat, limits: Limits, *parts: Any) -> None:
         super().__init__(*parts)
         self.heartbeat = heartbeat
-        self.idle_timer = IdleTimer(self.loop, self.config.keep_alive_timeout, self._initiate_server_close)
+        self.idle_timer = IdleTimer(self.loop, limits.keep_alive_seconds, self._initiate_server_close)
+        self._limits = limits
         self.idle_task = cast("Any", self.idle_timer)  # Hypercorn names its own class there
         self._outbox = outbox
         self._transport = self.writer.transport
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
         self._behind_bytes = 0
+        self._is_deaf = False
+        self._end: asyncio.TimerHandle | None = None
 
     async def _read_data(self) -> None:
         self._use_http11(self.protocol)
         handle, read = self.protocol.handle, self.reader.read
         while not self.reader.at_eof():
             try:
-                data = await read(MAX_RECV)
+                data = await read(READ_BYTES)
             except OSError:
                 break
-            await handle(RawData(data))
+            if not self._is_deaf:
+                await handle(RawData(data))
         await handle(Closed())
 
     def _use_http11(self, wrapper: Any) -> None:
         """Put ours in the place of Hypercorn's, whose class the wrapper of a connection names itself."""
         if type(wrapper.protocol) is H11Protocol:
-            wrapper.protocol = _Http11(
+            wrapper.protocol = Http11(
                 self,
+                self._limits,
                 wrapper.app,
                 wrapper.config,
                 wrapper.context,
@@ -83,7 +88,7 @@ class Connection(TCPServer):
         elif kind is Updated:
             self.flush()
             self.idle_timer.set(idle=cast("Updated", event).idle)
-        else:
+        elif not self._is_deaf:  # else it has been told to end, and is lingering
             self.flush()
             await super().protocol_send(event)
 
@@ -121,20 +126,49 @@ class Connection(TCPServer):
         return self._behind_bytes > WRITE_AHEAD_BYTES
 
     async def drain(self) -> None:
-        """Wait until the reader has caught up."""
+        """Wait until the reader has caught up; one that has taken in nothing for long is dropped."""
         self.flush()
-        try:
-            await self.writer.drain()
-        except (ConnectionError, RuntimeError):
-            await self.protocol.handle(Closed())
+        left = self._transport.get_write_buffer_size()
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.response_idle_seconds):
+                    return await self.writer.drain()
+            except TimeoutError:
+                before, left = left, self._transport.get_write_buffer_size()
+                if left >= before:
+                    self.abort()
+            except (ConnectionError, RuntimeError):
+                return await self.protocol.handle(Closed())
 
     def abort(self) -> None:
         """End it at once; what was not sent is lost."""
         self._transport.abort()
 
+    def hang_up(self) -> None:
+        """Say nothing more, and listen no more.
+
+        What is on its way is still taken in: else the client's system might forget what it was told last.
+        """
+        self.flush()
+        self._is_deaf = True
+        with suppress(OSError, RuntimeError):
+            self._transport.write_eof()
+        self._end_in(LINGER_SECONDS)
+
+    def _end_in(self, seconds: float) -> None:
+        if self._end is None:
+            self._end = self.loop.call_later(seconds, self._transport.abort)
+
+    async def _initiate_server_close(self) -> None:
+        self._end_in(self._limits.response_idle_seconds)  # a client that reads nothing would keep it open
+        await super()._initiate_server_close()
+
     async def _close(self) -> None:
         self.flush()
+        self._end_in(self._limits.response_idle_seconds)
         await super()._close()
+        if self._end is not None:
+            self._end.cancel()
 
     def flush(self) -> None:
         """Write what has gathered."""
@@ -171,57 +205,3 @@ class Outbox:
         waiting, self._waiting = self._waiting, []
         for connection in waiting:
             connection.flush()
-
-
-class _Http11(H11Protocol):
-    def __init__(self, connection: Connection, *parts: Any) -> None:
-        super().__init__(*parts)
-        self._wire = connection
-
-    async def stream_send(self, event: StreamEvent) -> None:
-        kind = type(event)
-        if kind is Body:
-            await self._send_h11_event(h11.Data(data=cast("Body", event).data))
-        elif kind is EndBody:
-            await self._send_h11_event(_END)
-        elif kind is StreamClosed:
-            await self._maybe_recycle()
-        elif isinstance(event, Response) and event.status_code >= 200:
-            headers = (*event.headers, *self.config.response_headers("h11"))
-            if self.context.terminated.is_set():
-                headers = (*headers, _LAST)
-            await self._send_h11_event(_head(event.status_code, *headers))
-        else:
-            await super().stream_send(event)
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        if not _asks_for_websocket(request):
-            await super()._create_stream(request)
-            return
-        parts = self.app, self.config, self.context, self.task_group, self.ssl, self.client, self.server
-        self.stream = WebSocketStream(self._wire, *parts, self.stream_send, STREAM_ID)
-        self.connection = H11WSConnection(cast("h11.Connection", self.connection))
-        await self.stream.handle(
-            Request(
-                stream_id=STREAM_ID,
-                headers=list(request.headers),
-                http_version=request.http_version.decode(),
-                method="GET",
-                raw_path=request.target,
-                state=self.connection_state,
-            )
-        )
-
-
-def _asks_for_websocket(request: h11.Request) -> bool:
-    """RFC 6455, section 4.2.1; what is wrong with such a request is for the stream to find."""
-    if request.method != b"GET":
-        return False
-    headers = dict(request.headers)
-    tokens = headers.get(b"connection", b"").lower().split(b",")
-    return headers.get(b"upgrade", b"").lower() == b"websocket" and b"upgrade" in map(bytes.strip, tokens)
-
-
-@lru_cache(HEADS_KEPT)
-def _head(status: int, *headers: tuple[bytes, bytes]) -> h11.Response:
-    return h11.Response(status_code=status, headers=list(headers))

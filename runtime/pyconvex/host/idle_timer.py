@@ -27,6 +27,10 @@ class IdleTimer:
         if idle and self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
+    def pause(self) -> None:
+        """The pause is over, but it is not a request yet that came."""
+        self._idle_since = None
+
     async def restart(self, task_group: object, action: object) -> None:
         self.set(idle=True)
 

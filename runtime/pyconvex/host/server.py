@@ -21,6 +21,7 @@ from hypercorn.logging import Logger
 from hypercorn.typing import ASGIFramework, LifespanState, ResponseSummary, WWWScope
 
 from pyconvex.http.asgi import Asgi
+from pyconvex.settings import Limits
 
 from .connection import Connection, Outbox
 from .heartbeat import Heartbeat
@@ -30,6 +31,8 @@ FIRST_REQUEST_SECONDS = 0.05
 GOODBYE_SECONDS = 0.15
 """How long connections may take to send what is left after they were told to end; then they are dropped."""
 
+_DEFAULT_LIMITS = Limits()
+
 
 async def serve(
     app: Asgi,
@@ -38,14 +41,16 @@ async def serve(
     shutdown: asyncio.Event,
     close: Callable[[], Awaitable[None]],
     shared: bool = False,
+    limits: Limits = _DEFAULT_LIMITS,
 ) -> None:
     """Serve `app` until `shutdown` is set.
 
     Arguments:
         close: ends the requests and streams in progress; no new connections are accepted by then.
         shared: other processes accept connections from the same sockets.
+        limits: of them, how large heads may be, and how long clients are waited for.
     """
-    worker = _Worker(app)
+    worker = _Worker(app, limits)
     with _quiet_connections():
         servers = [await _listen(worker, each, shared=shared) for each in (sockets.api, sockets.site)]
         try:
@@ -80,9 +85,10 @@ def _waiting(listening: socket.socket) -> Generator[socket.socket, None, None]:
 class _Worker:
     """All connections of one server."""
 
-    def __init__(self, app: Asgi) -> None:
+    def __init__(self, app: Asgi, limits: Limits) -> None:
         self._app = ASGIWrapper(cast("ASGIFramework", app))
-        self._config = _HostedConfig()
+        self._limits = limits
+        self._config = _HostedConfig(limits)
         self._context = WorkerContext(max_requests=None)
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(self._loop)
@@ -94,7 +100,7 @@ class _Worker:
         task = asyncio.current_task()
         assert task is not None, "asyncio runs each connection in a task"
         parts = self._app, self._loop, self._config, self._context, LifespanState(), reader, writer
-        connection = Connection(self._outbox, self._heartbeat, *parts)
+        connection = Connection(self._outbox, self._heartbeat, self._limits, *parts)
         self._connections[task] = connection
         try:
             await connection
@@ -151,15 +157,14 @@ class _HostedConfig(Config):
 
     accesslog = None
     errorlog = None
-    h11_max_incomplete_size = 64 * 1024
     include_server_header = False
     keep_alive_max_requests = 2**40
-    keep_alive_timeout = 75.0
     websocket_max_message_size = 64 * 2**20
     websocket_ping_interval = 10.0
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.logger_class = _Silent
+        self.h11_max_incomplete_size = limits.request_head_bytes
         self._second = -1
         self._dated: list[tuple[bytes, bytes]] = []
 

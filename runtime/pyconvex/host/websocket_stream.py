@@ -51,6 +51,7 @@ class Wire(Protocol):
     def write(self, data: bytes) -> None: ...
     async def drain(self) -> None: ...
     def abort(self) -> None: ...
+    def hang_up(self) -> None: ...
 
 
 class WebSocketStream(WSStream):
@@ -70,12 +71,19 @@ class WebSocketStream(WSStream):
         self.heard_at = self._wire.loop.time()
         if isinstance(event, StreamClosed):
             await self._end()
-        else:
+        elif not self.closed:
             await super().handle(event)
+            if self.closed:
+                await self._refused()
         if isinstance(event, Request) and not self.closed:
             # The application begins in the next turn of the event loop.
             self.handshake.extensions = None
             cast("dict[str, Any]", self.scope)["extensions"][PUSH] = self.push
+
+    async def _refused(self) -> None:
+        """The handshake was none, or something came before its answer: what follows is neither message nor request."""
+        self._wire.hang_up()
+        await self.send(StreamClosed(stream_id=self.stream_id))
 
     def push(self, text: bytes) -> bool:
         """See `pyconvex.http.websocket.Push`. What is sent to a client that is gone counts as sent."""
@@ -196,13 +204,11 @@ class _Inbox:
         data = event.data
         self._is_text = isinstance(data, str)
         if self._parts is None and event.message_finished:
-            self._data = (
-                data if isinstance(data, str) else bytes(data)
-            )  # most messages come whole, and then in one read, which is small
-            return True
+            self._data = data if isinstance(data, str) else bytes(data)  # most messages come whole
+            return len(data) * 4 <= self._limit or len(_utf8(self._data)) <= self._limit
         if self._parts is None:
             self._parts = BytesIO()
-        self._parts.write(data.encode() if isinstance(data, str) else data)
+        self._parts.write(_utf8(data))
         return self._parts.tell() <= self._limit
 
     def message(self) -> dict[str, Any]:
@@ -215,6 +221,10 @@ class _Inbox:
 
     def clear(self) -> None:
         self._parts, self._data = None, ""
+
+
+def _utf8(data: str | bytes | bytearray) -> bytes | bytearray:
+    return data.encode() if isinstance(data, str) else data
 
 
 def _framed(first: int, payload: bytes) -> bytes:

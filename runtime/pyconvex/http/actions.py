@@ -3,38 +3,45 @@
 from typing import Any, NamedTuple, cast
 
 from pyconvex.clock import request_id
-from pyconvex.engine.actions import limited
 from pyconvex.engine.execution import Call, Caller
 from pyconvex.engine.failures import Failure, FunctionFailed, describe
 from pyconvex.engine.http_execution import HttpExecution
 from pyconvex.engine.identity import ANONYMOUS, Identity
+from pyconvex.engine.request_journal import Arrival, Replay
 from pyconvex.errors import RequestRefused
 from pyconvex.functions.cors import Cors
 from pyconvex.functions.fetch.headers import Headers
-from pyconvex.functions.fetch.request import PathParams, Request
+from pyconvex.functions.fetch.request import Client, PathParams, Request
 from pyconvex.functions.function import RegisteredFunction
-from pyconvex.functions.route import ANY_METHOD, Match, RouteForm
-from pyconvex.loading.registry import Registry, route_place
+from pyconvex.functions.middleware import Runnable
+from pyconvex.functions.route import ANY_METHOD, Match, Route, RouteForm
+from pyconvex.loading.registry import Registry
 
-from .asgi import BodyTooLarge, Exchange
+from .asgi import BodyTooLarge, ClientGone, Exchange
 from .authorization import identify_leniently
 from .deployment import Deployment
 from .errors import error_body, failure_body
 from .media import JSON, TEXT
-from .mounts import cors_headers, run_mount
+from .misses import miss_note
+from .mounts import Mounts, cors_headers
 from .outgoing import UnsendableResponse, send_response
 from .request_url import origin_of, pathname
 from .signal import LiveSignal
+from .websocket import WebSocket
 
 ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 METHODS = frozenset(ALLOWED.split(", "))
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 NOT_ENABLED = b"This Convex deployment does not have HTTP actions enabled."
 NO_ROUTE = b"No matching routes found"
+NO_WEBSOCKETS = "WebSockets end at the sync protocol: use server-sent events here, or a live query of a Convex client"
 LOGGED_PATH_MAX = 1000
 
 ASSUMED_IDENTITY = "pyconvex.identity"
 """Key of the ASGI scope by which tests say who asks; no server sets it."""
+
+REPLAY = "pyconvex.replay"
+"""Key of the ASGI scope by which the admin API says that a kept request is sent again; no server sets it."""
 
 
 class _Matched(NamedTuple):
@@ -52,15 +59,21 @@ class HttpActions:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
+        self._journal = deployment.journal
+        self._mounts = Mounts(deployment.environment.visible)
+        self.lifespans = self._mounts.lifespans
+        """Of the mounted applications."""
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer with the route that matches, or say that there is none."""
         if exchange.method not in METHODS:
             await exchange.respond(405, [(b"allow", ALLOWED.encode())])
         elif not await self.try_serve(exchange):
-            enabled = self._deployment.versions.current.router is not None
+            router = self._deployment.versions.current.router
+            if router is not None and router.cors is not None:
+                exchange.extra_headers = cors_headers(router.cors, exchange)
             self.log_miss(exchange)
-            await exchange.respond(404, TEXT, NO_ROUTE if enabled else NOT_ENABLED)
+            await exchange.respond(404, TEXT, NOT_ENABLED if router is None else NO_ROUTE)
 
     async def try_serve(self, exchange: Exchange) -> bool:
         """Answer with the route that matches; False when there is none and nothing was sent."""
@@ -69,8 +82,10 @@ class HttpActions:
             if router is None or exchange.method not in METHODS:
                 return False
             path = pathname(exchange.routed_path)
-            match = router.match(path, exchange.method)
+            match = router.table.match(path, exchange.method)
             if match is not None:
+                if match.route.form is RouteForm.MOUNT and await self._preflight(exchange, registry, path):
+                    return True
                 call = self._call(exchange, await self._identity(exchange))
                 await self._run(exchange, _Matched(registry, match, path, router.cors, call))
                 return True
@@ -78,16 +93,22 @@ class HttpActions:
 
     def log_miss(self, exchange: Exchange) -> None:
         """Log a request that no route takes, with the route it may have meant."""
-        registry = self._deployment.versions.current
-        note = "no route"
-        if registry.version == 0:
-            note = "nothing is loaded yet"
-        elif registry.router is None:
-            note = "no http.py, so there are no routes"
-        elif (nearest := registry.router.nearest(pathname(exchange.routed_path), exchange.method)) is not None:
-            place = route_place(registry, nearest)
-            note = f"no route; nearest is {nearest} ({place.file.rpartition('/')[2]}:{place.line})"
+        registry, path = self._deployment.versions.current, pathname(exchange.routed_path)
+        note = miss_note(registry, path, exchange.method, guess=not self._deployment.redact)
         self._log(exchange, registry, exchange.routed_path, 404, note)
+
+    async def refuse_websocket(self, socket: WebSocket) -> None:
+        """Answer a handshake that is not for the sync protocol: HTTP actions and mounted applications take none."""
+        registry, path = self._deployment.versions.current, pathname(socket.path)
+        routed = path.removeprefix("/http") if path.startswith("/http/") else path
+        router = registry.router
+        if router is None or router.table.match(routed, "GET") is None:
+            await socket.refuse(404)
+            return
+        call = Call(Caller.HTTP_ENDPOINT, ANONYMOUS, request_id(self._deployment.clock), socket.client_ip, None)
+        shown = f"GET {routed[:LOGGED_PATH_MAX]}"
+        self._deployment.runner.http_unmatched(registry, call, shown, status=501, note=NO_WEBSOCKETS)
+        await socket.refuse(501, JSON, error_body("WebSocketsNotSupported", NO_WEBSOCKETS))
 
     async def _identity(self, exchange: Exchange) -> Identity:
         identity: Identity | None = exchange.scope.get(ASSUMED_IDENTITY)
@@ -98,7 +119,28 @@ class HttpActions:
 
     def _call(self, exchange: Exchange, identity: Identity) -> Call:
         number = request_id(self._deployment.clock)
-        return Call(Caller.HTTP_ENDPOINT, identity, number, exchange.client_ip, exchange.text_header(b"user-agent"))
+        agent = exchange.text_header(b"user-agent")
+        if self._journal is None:
+            return Call(Caller.HTTP_ENDPOINT, identity, number, exchange.client_ip, agent)
+        replay: Replay | None = exchange.scope.get(REPLAY)
+        arrival = self._arrival(exchange, number, replay)
+        exchange.record(self._journal.begin(arrival, complete=exchange.body.complete))
+        arrived_ms = None if replay is None else replay.at_ms
+        return Call(Caller.HTTP_ENDPOINT, identity, number, exchange.client_ip, agent, arrived_ms=arrived_ms)
+
+    def _arrival(self, exchange: Exchange, number: str, replay: Replay | None) -> Arrival:
+        if replay is not None:
+            replay.id = number
+        return Arrival(
+            number,
+            self._deployment.clock.now_ms(),
+            exchange.method,
+            exchange.routed_path,
+            exchange.query,
+            exchange.headers,
+            exchange.client_ip,
+            None if replay is None else replay.of,
+        )
 
     async def _run(self, exchange: Exchange, matched: _Matched) -> None:
         cors, route = matched.cors, matched.match.route
@@ -106,7 +148,7 @@ class HttpActions:
             exchange.extra_headers = cors_headers(cors, exchange)
         self._check_length(exchange, matched)
         url = origin_of(exchange, self._deployment.urls.site) + matched.path
-        handler = None if route.form is RouteForm.MOUNT else cast("RegisteredFunction[..., Any]", route.handler)
+        handler = _handler(route)
         method = exchange.method if route.method == ANY_METHOD else route.method
         async with self._deployment.runner.http_action(
             matched.registry,
@@ -117,27 +159,23 @@ class HttpActions:
         ) as running:
             try:
                 if handler is None:
-                    await self._run_mount(exchange, running, matched)
+                    await self._mounts.run(exchange, running, route, cors, self._body_limit(route))
                 else:
                     url = f"{url}?{exchange.query}" if exchange.query else url
-                    response = await running.respond(self._request(exchange, url, matched.match.path_params))
+                    request = self._request(exchange, url, matched.match.path_params, self._body_limit(route))
+                    response = await running.respond(request)
                     await send_response(exchange, running, response, cors, self._deployment.limits)
             except FunctionFailed as error:
-                await self._answer_failure(exchange, running, error.failure)
+                if isinstance(error.__cause__, ClientGone):
+                    running.finish(status=None, error=error.__cause__.message)
+                else:
+                    await self._answer_failure(exchange, running, error.failure)
             except UnsendableResponse as error:
                 await self._answer_failure(exchange, running, describe(error, matched.registry))
             except RequestRefused as error:
                 await _answer_refusal(exchange, running, error)
             else:
                 _finish(exchange, running)
-
-    async def _run_mount(self, exchange: Exchange, running: HttpExecution, matched: _Matched) -> None:
-        try:
-            await limited(running.execution, run_mount(exchange, matched.match.route, matched.cors))
-        except Exception as error:
-            raise FunctionFailed(describe(error, matched.registry)) from error
-        if not exchange.started:
-            raise FunctionFailed(Failure("The mounted application ended without a response"))
 
     async def _answer_failure(self, exchange: Exchange, running: HttpExecution, failure: Failure) -> None:
         """The error body (`code`, `trace`, `data`), unless a response has begun: that one is cut off then."""
@@ -146,25 +184,29 @@ class HttpActions:
             await exchange.respond(500, JSON, failure_body(failure, number, redacted=self._deployment.redact))
         running.finish(status=exchange.status, error=failure.text)
 
-    def _request(self, exchange: Exchange, url: str, params: PathParams) -> Request:
+    def _request(self, exchange: Exchange, url: str, params: PathParams, limit: int) -> Request:
         """The Fetch request; a body that has arrived already is handed over at once, else it streams."""
-        limit = self._deployment.limits.http_request_bytes
         body, method, headers = exchange.body, exchange.method, Headers.incoming(exchange.headers)
         body.poll()
-        content = None if method in BODILESS else body.arrived() if body.complete else body
-        return Request.incoming(url, method, headers, content, limit, params, LiveSignal(body))
+        content = None if method in BODILESS else body.arrived() if body.complete and body.size <= limit else body
+        client = exchange.client and Client(*exchange.client)
+        return Request.incoming(url, method, headers, content, limit, params, LiveSignal(body), client)
 
     def _check_length(self, exchange: Exchange, matched: _Matched) -> None:
         if exchange.method in BODILESS:
             return
-        limit = self._deployment.limits.http_request_bytes
+        limit = self._body_limit(matched.match.route)
         if (exchange.content_length() or 0) > limit:
             error = BodyTooLarge(limit)
             self._log(exchange, matched.registry, matched.path, error.status, error.message)
             raise error
 
+    def _body_limit(self, route: Route) -> int:
+        own = route.max_body_bytes
+        return self._deployment.limits.http_request_bytes if own is None else own
+
     async def _preflight(self, exchange: Exchange, registry: Registry, path: str) -> bool:
-        """Answer an OPTIONS request that no route takes, when the router does CORS; False when it is not for that."""
+        """Answer a preflight to a route or a mounted application, when the router does CORS; False when it is none."""
         router = registry.router
         if exchange.method != "OPTIONS" or router is None or router.cors is None:
             return False
@@ -182,10 +224,17 @@ class HttpActions:
         self._deployment.runner.http_unmatched(registry, call, _shown(exchange, path), status=status, note=note)
 
 
+def _handler(route: Route) -> Runnable | None:
+    """What runs; None for a mounted application."""
+    if route.form is RouteForm.MOUNT:
+        return None
+    return route.layered or cast("RegisteredFunction[..., Any]", route.handler)
+
+
 async def _answer_refusal(exchange: Exchange, running: HttpExecution, error: RequestRefused) -> None:
     if not exchange.started:
         await exchange.respond(error.status, JSON, error_body(error.code, error.message))
-    running.finish(status=exchange.status, error=error.message)
+    running.finish(status=exchange.status, error=error.message, note=error.hint)
 
 
 def _finish(exchange: Exchange, running: HttpExecution) -> None:
@@ -193,7 +242,7 @@ def _finish(exchange: Exchange, running: HttpExecution) -> None:
     if exchange.left_before_answer:
         running.finish(status=None, error="Client disconnected")
     else:
-        running.finish(status=exchange.status)
+        running.finish(status=exchange.status, note=exchange.recording and exchange.recording.note)
 
 
 def _shown(exchange: Exchange, path: str) -> str:

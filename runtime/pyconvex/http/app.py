@@ -17,7 +17,7 @@ from pyconvex.store.persistence import StoreFailed
 
 from .actions import HttpActions
 from .admin_api import UNSUPPORTED
-from .asgi import ClientGone, Exchange, Receive, Scope, Send
+from .asgi import ClientGone, Exchange, Pace, Receive, Scope, Send
 from .cors import allow_origin
 from .deployment import Deployment
 from .endpoints import Methods, endpoints_of
@@ -25,6 +25,8 @@ from .errors import error_body
 from .health import PATH as HEALTH
 from .health import Health, Phase
 from .media import JSON
+from .request_url import check_target
+from .requests_api import RequestsApi
 from .watch_api import WatchApi
 from .websocket import WebSocket
 
@@ -53,15 +55,22 @@ class App:
         self._health = Health(deployment)
         self._sync = sync
         self._actions = HttpActions(deployment)
+        self.lifespans = self._actions.lifespans
+        """Of the mounted applications."""
         self._watches = WatchApi(deployment)
-        self._endpoints, self._prefixes = endpoints_of(deployment, self._health, self._watches)
+        requests = RequestsApi(deployment, self, lambda: self.site_port)
+        self._endpoints, self._prefixes = endpoints_of(deployment, self._health, self._watches, requests)
         self._tasks: set[asyncio.Task[object]] = set()
         self._loop = asyncio.get_running_loop()  # to ask each time costs a system call
+        self._proxies = deployment.proxies
+        self._pace = Pace(deployment.limits.request_idle_seconds, deployment.limits.request_rate_bytes)
         self._turns_away = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         kind = scope["type"]
+        if self._proxies.trusts_any and kind != "lifespan":
+            self._proxies.believe(scope)
         if kind == "http":
             await self._serve(scope, receive, send)
         elif kind == "lifespan":
@@ -99,9 +108,10 @@ class App:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        await self.lifespans.close(max(patience, DRAIN_SECONDS))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, self._pace)
         task = asyncio.current_task(self._loop)
         assert task is not None, "ASGI servers run an application in a task"
         self._tasks.add(task)
@@ -119,7 +129,7 @@ class App:
             await _fail(exchange)
         finally:
             self._tasks.discard(task)
-            exchange.body.abandon()
+            exchange.end()
 
     def _dispatch(self, exchange: Exchange) -> Awaitable[None]:
         if self._turns_away and exchange.path != HEALTH:
@@ -127,19 +137,33 @@ class App:
                 allow_origin(exchange)
             body = error_body("ServiceUnavailable", f"This deployment is {self._health.phase}")
             return exchange.respond(503, [*JSON, (b"connection", b"close"), (b"retry-after", b"1")], body)
+        self._check(exchange)
         if exchange.port == self.site_port:
             return self._serve_health(exchange) if exchange.path == HEALTH else self._actions.serve(exchange)
         return self._dispatch_api(exchange)
 
+    def _check(self, exchange: Exchange) -> None:
+        """Raise `RequestRefused` when the request is for no path that has one meaning, or for another host."""
+        try:
+            check_target(exchange)
+            if self._proxies.limits_hosts and exchange.path != HEALTH:
+                self._proxies.check_host(exchange.scope)
+        except RequestRefused:
+            if exchange.port != self.site_port:
+                allow_origin(exchange)
+            raise
+
     async def _serve_websocket(self, socket: WebSocket) -> None:
         match = None if socket.port == self.site_port else _SYNC.fullmatch(socket.path)
         if match is None:
-            await socket.refuse(404)
+            await self._actions.refuse_websocket(socket)
         elif self._turns_away:
             await socket.refuse(503)
         else:
             version = match[1]
             try:
+                if self._proxies.limits_hosts:
+                    self._proxies.check_host(socket.scope)
                 named = socket.header(b"convex-client") if version is None else f"npm-{version}".encode()
                 client = client_version(named)
             except RequestRefused as error:

@@ -4,9 +4,12 @@ The client API refuses what it cannot verify. HTTP actions never do, since the h
 there the identity holds the error, and `get_user_identity()` raises it.
 """
 
+from urllib.parse import parse_qs
+
 from pyconvex.engine.identity import ANONYMOUS, Identity, unusable
 from pyconvex.errors import RequestRefused
 
+from .asgi import Exchange
 from .deployment import Deployment
 
 _SHORTEST_HEADER = 7
@@ -37,6 +40,17 @@ async def identify_leniently(header: bytes, deployment: Deployment) -> Identity:
         return await identify(header, deployment)
     except RequestRefused as error:
         return unusable(error)
+
+
+async def require_admin(exchange: Exchange, deployment: Deployment) -> None:
+    """Let the holders of the admin key pass; it may be given as `?adminKey=`.
+
+    Raises `RequestRefused` 401 for a wrong key, 403 for a caller who is no admin.
+    """
+    key = parse_qs(exchange.query).get("adminKey", [None])[0]
+    identity = await identify(exchange.header(b"authorization"), deployment, query_key=key)
+    if not identity.is_admin:
+        raise RequestRefused(403, "BadDeployKey", "This endpoint needs the admin key of the deployment")
 
 
 def _split(header: bytes) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from pyconvex.engine.http_execution import HttpExecution
 from pyconvex.engine.logs import Level
 from pyconvex.errors import DeveloperError
 from pyconvex.functions.cors import Cors
+from pyconvex.functions.fetch.chunks import LiveChunks, SizedChunks
 from pyconvex.functions.fetch.headers import Headers, encoded
 from pyconvex.functions.fetch.response import Response
 from pyconvex.settings import Limits
@@ -46,6 +47,8 @@ async def send_response(
     if payload is None or isinstance(payload, bytes):
         await _send_known(exchange, running, response.status, headers, payload or b"", limits.http_response_bytes)
     else:
+        if isinstance(payload, SizedChunks):
+            headers.append((b"content-length", b"%d" % payload.size))
         await exchange.start(response.status, headers)
         await _send_stream(exchange, running, payload, limits.http_response_bytes)
 
@@ -100,8 +103,12 @@ async def _send_stream(exchange: Exchange, running: HttpExecution, body: AsyncIt
                     _refuse_more(running, limit)
                     break
                 await _write(exchange, chunk)
+                if isinstance(body, LiveChunks) and exchange.body.disconnected:
+                    break
     except FunctionFailed:
         return  # without its end, the client can tell that the body is not complete
+    if isinstance(body, SizedChunks) and size > limit:
+        return  # the length of what is missing tells the client that it is not complete
     if limit * _WARN_FROM < size <= limit:
         _warn_of_size(running, size, limit)
     if exchange.body.look():

@@ -1,4 +1,7 @@
-"""The address of a request as its sender wrote it (`request.url`), and the part of it that routes are compared with."""
+"""The address of a request as its sender wrote it (`request.url`), and the part of it that routes are compared with.
+
+Both come from one reading of the request line, so that no path is one thing to a route and another to its handler.
+"""
 
 import re
 from functools import lru_cache
@@ -7,9 +10,35 @@ from pyconvex.errors import RequestRefused
 from pyconvex.functions.fetch.url import URL
 
 from .asgi import Exchange
+from .proxies import HOST
 
 _PLAIN_PATH = re.compile(r"/(?:[A-Za-z0-9_~!$&'()*+,;=:@/-]|%(?!2[eE])|(?<=[^/.%])\.)*")
-_FORWARDED_PROTO = re.compile(r'(?:^|[;,\s])proto="?([A-Za-z]+)', re.IGNORECASE)
+_PLAIN_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
+
+
+def check_target(exchange: Exchange) -> None:
+    """Raise `RequestRefused` 400 when the request line names no path, or one that readers could see differently.
+
+    An absolute address has to be for the host of the `Host` header, as clients have to send it (RFC 9112, section
+    3.2); NUL ends a name in some file systems and databases. All else is data: `%2F`, `..` and `//` have one meaning
+    each (https://url.spec.whatwg.org/#path-state).
+    """
+    raw: bytes = exchange.scope.get("raw_path") or exchange.path.encode()
+    if not raw.startswith(b"/"):
+        _check_other_form(exchange, raw)
+    if b"%00" in raw:
+        raise RequestRefused(400, "BadPath", "The path has a NUL character (%00)")
+
+
+def _check_other_form(exchange: Exchange, raw: bytes) -> None:
+    if exchange.method == "CONNECT" or (exchange.method == "OPTIONS" and raw == b"*"):
+        return
+    scheme, separator, rest = raw.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        raise RequestRefused(400, "BadTarget", "The request line has no path")
+    host = exchange.header(b"host")
+    if host is not None and re.split(rb"[/?]", rest)[0].lower() != host.lower():
+        raise RequestRefused(400, "BadTarget", "The request line and the Host header name different hosts")
 
 
 def pathname(path: str) -> str:
@@ -23,34 +52,24 @@ def pathname(path: str) -> str:
 
 
 def origin_of(exchange: Exchange, otherwise: str) -> str:
-    """`https://host:port` of a request: the scheme as a proxy saw it, the host as the client named it.
+    """`https://host:port` of a request, as the client named it to us or to a proxy that is trusted.
 
     `otherwise` is for clients of HTTP/1.0, which need not name one.
 
     Raises `RequestRefused` 400 when the Host header is none.
     """
-    header = exchange.header
-    host = header(b"host")
-    if not host:
-        return otherwise
-    return _origin(host, exchange.scope.get("scheme", "http"), header(b"x-forwarded-proto"), header(b"forwarded"))
+    scope = exchange.scope
+    host: bytes | None = scope.get(HOST) or exchange.header(b"host")
+    return _origin(host, scope.get("scheme", "http")) if host else otherwise
 
 
 @lru_cache(maxsize=1024)
-def _origin(host: bytes, scheme: str, proto: bytes | None, forwarded: bytes | None) -> str:
-    if proto is not None:
-        scheme = proto.partition(b",")[0].strip().lower().decode("latin-1")
-    elif forwarded is not None and (found := _FORWARDED_PROTO.search(forwarded.decode("latin-1"))):
-        scheme = found[1].lower()
-    return f"{'https' if scheme == 'https' else 'http'}://{_checked_host(host)}"
-
-
-def _checked_host(host: bytes) -> str:
-    text = host.decode("latin-1")
-    try:
-        parsed = URL(f"http://{text}") if text.isascii() else None
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.pathname != "/" or parsed.username or parsed.search or parsed.hash:
+def _origin(host: bytes, scheme: str) -> str:
+    if not _PLAIN_HOST.fullmatch(host):
         raise RequestRefused(400, "BadHost", "The Host header names no host")
-    return text
+    origin = f"{'https' if scheme == 'https' else 'http'}://{host.decode()}"
+    try:
+        URL(origin)
+    except ValueError:
+        raise RequestRefused(400, "BadHost", "The Host header names no host") from None
+    return origin

@@ -1,23 +1,34 @@
-"""`request.signal`: whether the client is still there, found out when somebody asks."""
+"""`request.signal` of a request that came over a connection (https://dom.spec.whatwg.org/#interface-AbortSignal)."""
 
-from pyconvex.functions.fetch.request import AbortSignal
+from collections.abc import Callable
 
-from .asgi import Body
+from pyconvex.functions.fetch.abort_signal import AbortSignal, Listener
+
+from .asgi import Body, ClientGone
 
 
 class LiveSignal(AbortSignal):
-    """Costs nothing until `aborted` is read: then the connection is looked at."""
+    """Aborted when the client leaves.
 
-    __slots__ = ("_body", "_is_aborted")
+    Costs nothing until somebody asks: `aborted` looks at the connection, and only with a listener is it watched.
+    """
+
+    __slots__ = ("_body",)
 
     def __init__(self, body: Body) -> None:
+        super().__init__()
         self._body = body
-        self._is_aborted = False
 
     @property
     def aborted(self) -> bool:
-        return self._is_aborted or self._body.look()
+        if not self._aborted and self._body.look():
+            self._leave()
+        return self._aborted
 
-    @aborted.setter
-    def aborted(self, value: bool) -> None:
-        self._is_aborted = value
+    def add_listener(self, listener: Listener) -> Callable[[], None]:
+        if not self.aborted:
+            self._body.watch(self._leave)
+        return super().add_listener(listener)
+
+    def _leave(self) -> None:
+        self.abort(ClientGone())
