@@ -45,7 +45,7 @@ def test_every_command_has_an_example_and_every_flag_its_variable(words: list[st
 MISTAKES: list[tuple[list[str], str]] = [
     (["rotues"], "error: no such command 'rotues'\nhint: did you mean 'routes'?"),
     (["zzz"], "error: no such command 'zzz'"),
-    (["routes", "--jsn"], "error: no such option: --jsn\nhint: did you mean --json?"),
+    (["routes", "--jso"], "error: no such option: --jso\nhint: did you mean --json?"),
     (["dev", "--port"], "error: option '--port' requires an argument"),
     (
         ["dev", "--port", "abc"],

@@ -106,8 +106,16 @@ def test_routes_match(project: Path) -> None:
     ran = command("routes", "--match", "POST /postmessage", folder=project)
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert ran.stderr == (
-        "error: no route for POST /postmessage; the nearest is POST /postMessage (convex/http.py:5)\n"
+        "error: no route for POST /postmessage; the nearest is POST /postMessage (convex/http.py:5): "
+        "letter case differs\n"
     )
+    assert command("routes", "--match", "GET /postMessage", folder=project).stderr.endswith(
+        "POST /postMessage (convex/http.py:5): wrong method, it takes POST\n"
+    )
+    assert command("routes", "--match", "GET /users/ada", folder=project).stderr.endswith(
+        "GET /users/{id:int} (convex/http.py:6): {name:int} takes whole numbers only\n"
+    )
+    assert command("routes", "--match", "GET /q", "--json", folder=project) == Ran(1, "null\n", "")
 
 
 def test_routes_check(project: Path) -> None:

@@ -51,6 +51,29 @@ def test_a_preflight() -> None:
     }
 
 
+def test_all_headers_that_are_asked_for() -> None:
+    cors = Cors(origins=["*"], headers=["*"])
+    asking = {**ASKING, "access-control-request-headers": "authorization,x-key, ,b ad"}
+    response = cors.preflight(Headers(asking), ["POST"])
+    assert response is not None
+    assert response.headers["access-control-allow-headers"] == "authorization, x-key"
+    plain = cors.preflight(Headers(ASKING), ["POST"])
+    assert plain is not None
+    assert "access-control-allow-headers" not in plain.headers
+
+
+def test_its_arguments_make_it_again() -> None:
+    given: dict[str, Any] = {
+        "origins": ["https://my.site"],
+        "headers": ["X-Key"],
+        "credentials": True,
+        "max_age": 60,
+        "expose_headers": ["X-Total"],
+    }
+    assert Cors(**given).arguments == given
+    assert Cors(**Cors(["*"]).arguments).arguments == Cors(["*"]).arguments
+
+
 def test_a_preflight_of_a_stranger_is_answered_without_leave() -> None:
     response = Cors(origins=["https://other.site"]).preflight(Headers(ASKING), ["GET"])
     assert response is not None
@@ -107,6 +130,15 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"origins": ["*"], "credentials": True}, ValueError, "browsers refuse '*' with credentials"),
     ({"origins": "https://my.site"}, TypeError, "write ['https://my.site']"),
     ({"origins": ["*"], "headers": "X-Key"}, TypeError, "Cors(headers=...) takes a list"),
+    ({"origins": ["*"], "headers": ["X Key"]}, ValueError, "'X Key' is not a valid header name"),
+    ({"origins": ["*"], "expose_headers": ["a\nb"]}, ValueError, "is not a valid header name"),
+    ({"origins": ["*"], "max_age": -1}, ValueError, "Cors(max_age=-1) takes whole seconds"),
+    ({"origins": ["*"], "max_age": "1d"}, ValueError, "Cors(max_age='1d') takes whole seconds"),
+    (
+        {"origins": ["https://my.site"], "credentials": True, "expose_headers": ["*"]},
+        ValueError,
+        "Cors(credentials=True) needs expose_headers by name",
+    ),
 ]
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from pyconvex.http import admin_api
 from support.served import Served, run, served
+from support.sync_client import sync_client
 
 MODULES = {
     "messages": """
@@ -44,6 +46,8 @@ ENDPOINTS = [
     ("POST", "/api/update_environment_variables"),
     ("GET", "/api/list_environment_variables"),
     ("GET", "/api/stream_function_logs?cursor=0"),
+    ("GET", "/api/app_metrics/stream_function_logs?cursor=0"),
+    ("GET", "/api/stream_udf_execution?cursor=0"),
     ("GET", "/api/pyconvex/deployment"),
     ("GET", "/api/pyconvex/logs"),
     ("POST", "/api/pyconvex/report"),
@@ -127,6 +131,46 @@ def test_following_the_log(tmp_path: Path) -> None:
         assert (line["level"], line["messages"]) == ("LOG", ["'reading'", "'X'"])
         for cursor in ("nan", "x", "inf", ""):
             assert (await server.send(f"{path}{cursor}", headers=server.admin, api=True)).status in (200, 400)
+
+    serving(tmp_path, story)
+
+
+def test_following_only_how_functions_end(tmp_path: Path) -> None:
+    async def story(server: Served) -> None:
+        await server.send("/x/1")
+        reply = await server.send("/api/stream_udf_execution?cursor=0", headers=server.admin, api=True)
+        (entry,) = reply.json["entries"]
+        assert (entry["kind"], entry["identifier"]) == ("Completion", "GET /x/*")
+        assert reply.json["newCursor"] == entry["timestamp"] * 1000
+
+    serving(tmp_path, story)
+
+
+def test_following_one_request_of_one_session(tmp_path: Path) -> None:
+    async def story(server: Served) -> None:
+        session = "6f2a9c1e-0b7d-4c55-9e0a-3d1f5b8e7a42"
+        async with sync_client(server.sockets.port) as client:
+            client.connect(session)
+            for _ in range(2):
+                await client.ended(client.mutate("messages:nothing"))
+        path = f"/api/stream_function_logs?cursor=0&sessionId={session}&clientRequestCounter"
+        reply = await server.send(f"{path}=1", headers=server.admin, api=True)
+        assert [entry["requestId"] for entry in reply.json["entries"]] == ["039efd570871bdd4"]
+        reply = await server.send(f"{path}=2", headers=server.admin, api=True)
+        assert (reply.json["entries"], reply.json["newCursor"]) == ([], server.completions[-1].timestamp * 1000)
+        reply = await server.send(f"{path}=x", headers=server.admin, api=True)
+        assert (reply.status, reply.json["code"]) == (400, "BadQueryArgs")
+
+    serving(tmp_path, story)
+
+
+def test_nothing_new_for_a_minute_is_an_answer_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_api, "POLL_SECONDS", 0.01)
+
+    async def story(server: Served) -> None:
+        path = "/api/stream_function_logs?cursor=1767225602750.25"
+        reply = await server.send(path, headers=server.admin, api=True)
+        assert reply.json == {"entries": [], "newCursor": 1767225602750.25}
 
     serving(tmp_path, story)
 

@@ -1,5 +1,7 @@
 """What `pyconvex routes --check` warns of."""
 
+import pytest
+
 from pyconvex.errors import Place
 from pyconvex.loading.route_checks import check_routes
 from support.folder import FunctionsFolder, seen
@@ -80,6 +82,38 @@ def test_a_route_for_browsers_without_preflight(folder: FunctionsFolder) -> None
             'write `http_router(cors=Cors(origins=["https://my.site"]))`, or add an OPTIONS route',
         )
     ]
+
+
+INDIRECT = {
+    "a constant": 'H = {"Access-Control-Allow-Origin": "*"}\n@http.route(path="/a", method="PUT")\n'
+    "async def a(ctx, request):\n    return Response(None, headers=H)",
+    "a helper": 'def h():\n    return [("access-control-allow-origin", "*")]\n@http.route(path="/a", method="PUT")\n'
+    "async def a(ctx, request):\n    return Response(None, headers=h())",
+    "an inner function": '@http.route(path="/a", method="PUT")\nasync def a(ctx, request):\n    def h():\n'
+    '        return {"Access-Control-Allow-Origin": "*"}\n    return Response(None, headers=h())',
+    "middleware of the route": "async def m(ctx, request, next):\n    response = await next(request)\n"
+    '    response.headers.set("Access-Control-Allow-Origin", "*")\n    return response\n'
+    'http.route(path="/a", method="PUT", handler=plain, middleware=[m])',
+    "middleware of the router": "@http.use\nasync def m(ctx, request, next):\n    response = await next(request)\n"
+    '    response.headers.set("Access-Control-Allow-Origin", "*")\n    return response\n'
+    'http.route(path="/a", method="PUT", handler=plain)',
+}
+
+
+@pytest.mark.parametrize("lines", INDIRECT.values(), ids=INDIRECT)
+def test_cors_headers_that_are_set_elsewhere(folder: FunctionsFolder, lines: str) -> None:
+    routes(folder, lines)
+    assert [problem.code for problem in check_routes(folder.load().registry)] == ["NoPreflight"]
+
+
+def test_helpers_that_call_each_other_are_looked_into_once(folder: FunctionsFolder) -> None:
+    routes(
+        folder,
+        "def one(): two()",
+        "def two(): one()",
+        '@http.route(path="/a", method="PUT")\nasync def a(ctx, request):\n    one()',
+    )
+    assert check_routes(folder.load().registry) == []
 
 
 def test_cors_answers_preflights(folder: FunctionsFolder) -> None:

@@ -256,4 +256,28 @@ ROWS = {
         "remove one of the two routes, or give it another prefix",
         (Place("convex/http.py", 4),),
     ),
+    "middleware that is no async def": Row(
+        ROUTES + "\n\n@http.use\ndef timed(ctx, request, next):\n    return next(request)\n\n\ndefault = http\n",
+        "InvalidMiddleware",
+        "the middleware `timed` is no `async def`",
+        "convex/http.py:6",
+        "write `async def timed(ctx, request, next)`",
+        (Place("convex/http.py", 7),),
+    ),
+    "middleware of other parameters": Row(
+        ROUTES + "\n\nasync def known(ctx, request): ...\n\n\n"
+        'http.route(path="/x", method="GET", handler=get, middleware=[known])\ndefault = http\n',
+        "InvalidMiddleware",
+        "the middleware `known` does not take the three arguments ctx, request and next",
+        "convex/http.py:9",
+        "write `async def known(ctx, request, next)`, and go on with `return await next(request)`",
+        (Place("convex/http.py", 6),),
+    ),
+    "a body limit that is no number": Row(
+        ROUTES + 'http.route(path="/x", method="POST", handler=get, max_body_bytes="5MB")\ndefault = http\n',
+        "InvalidBodyLimit",
+        "max_body_bytes is a whole number of bytes, not `'5MB'` (str)",
+        "convex/http.py:4",
+        "write max_body_bytes=5 * 2**20 for 5 MiB, or leave it out for the deployment's own limit",
+    ),
 }

@@ -2,6 +2,7 @@
 
 import json as json_text
 import shlex
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,45 +17,51 @@ from pyconvex_cli.usage import WrongUsage
 
 if TYPE_CHECKING:
     from pyconvex.loading.loader import Loaded
-    from pyconvex.loading.registry import Registry
 
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 def routes(
     ctx: typer.Context,
+    request: Annotated[
+        str | None, typer.Argument(metavar="[REQUEST]", help='The request that --cors is about, such as "POST /x".')
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Look for routes that never match or that browsers cannot call.")
     ] = False,
     match: Annotated[
         str | None, typer.Option(metavar="REQUEST", help='Say which route gets a request such as "POST /x", and why.')
     ] = None,
+    cors: Annotated[
+        str | None,
+        typer.Option(metavar="ORIGIN", help="Say what a browser does with REQUEST from a page of this origin."),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:VALUE]", help="A header that the page sets, for --cors; repeatable."),
+    ] = None,
+    credentials: Annotated[
+        bool, typer.Option("--credentials", help="The page sends cookies too, for --cors (credentials: include).")
+    ] = False,
+    send: Annotated[
+        bool, typer.Option("--send", help="With --cors, send the request itself even if it may change something.")
+    ] = False,
     curl: Annotated[bool, typer.Option("--curl", help="Print a curl command for each route.")] = False,
     json: flags.Json = False,
     url: flags.Url = None,
     admin_key: flags.AdminKey = None,
 ) -> None:
     """Show the HTTP routes: path, method, handler, place. Works with and without a running server."""
+    _check_usage(request, cors, is_local=check or match is not None, url=url)
+    if cors is not None and request is not None:
+        raise typer.Exit(_cors(ctx, cors, request, header or (), credentials, send, json, url, admin_key))
     if check or match is not None:
-        if url is not None:
-            raise WrongUsage("--check and --match read the project's files, so they do not go with --url")
         project = find_project()
         from pyconvex_cli.local import load_folder
 
         loaded = load_folder(ctx, project, project_settings(ctx, project))
-        raise typer.Exit(_check(loaded, json) if match is None else _match(loaded.registry, match, json))
-    inventory, addresses = deployed(ctx, url, admin_key)
-    if json:
-        console.data(json_text.dumps([_json(each) for each in inventory.routes], indent=2))
-    elif not inventory.routes:
-        console.say("0 routes: convex/http.py says which paths reach which HTTP actions")
-    elif curl:
-        site = addresses[1] if addresses else "http://127.0.0.1:3211"
-        console.data(curl_command(each, site) for each in inventory.routes)
-    else:
-        from pyconvex_cli.tables import route_table
-
-        console.data(route_table(inventory.routes, console.out))
+        raise typer.Exit(_check(loaded, json) if match is None else _match(loaded, match, json))
+    _list(ctx, url, admin_key, curl=curl, json=json)
 
 
 def curl_command(route: RouteInfo, site: str) -> str:
@@ -67,6 +74,33 @@ def curl_command(route: RouteInfo, site: str) -> str:
     if route.method in _WITH_BODY:
         parts += ["-d", "{}"]
     return shlex.join([*parts, site.rstrip("/") + path])
+
+
+def _check_usage(request: str | None, cors: str | None, *, is_local: bool, url: str | None) -> None:
+    if is_local and url is not None:
+        raise WrongUsage("--check and --match read the project's files, so they do not go with --url")
+    if (request is None) != (cors is None):
+        raise WrongUsage(
+            'a request is asked about with --match "POST /x", or with --cors ORIGIN "POST /x"'
+            if cors is None
+            else "--cors needs a request",
+            hint='write `pyconvex routes --cors https://my.site "POST /sendImage"`',
+        )
+
+
+def _list(ctx: typer.Context, url: str | None, admin_key: str | None, *, curl: bool, json: bool) -> None:
+    inventory, addresses = deployed(ctx, url, admin_key)
+    if json:
+        console.data(json_text.dumps([_json(each) for each in inventory.routes], indent=2))
+    elif not inventory.routes:
+        console.say("0 routes: convex/http.py says which paths reach which HTTP actions")
+    elif curl:
+        site = addresses[1] if addresses else "http://127.0.0.1:3211"
+        console.data(curl_command(each, site) for each in inventory.routes)
+    else:
+        from pyconvex_cli.tables import route_table
+
+        console.data(route_table(inventory.routes, console.out))
 
 
 def _json(route: RouteInfo) -> dict[str, str]:
@@ -101,33 +135,31 @@ def _check(loaded: "Loaded", json: bool) -> int:
     return 0
 
 
-def _match(registry: "Registry", request: str, json: bool) -> int:
-    from pyconvex.functions.route import METHODS
-    from pyconvex.loading.registry import handler_name, route_place
+def _match(loaded: "Loaded", request: str, json: bool) -> int:
+    from pyconvex_cli.route_match import report_match
 
-    method, _, path = request.strip().rpartition(" ")
-    method, path = method.strip().upper() or "GET", path.partition("?")[0]
-    if method not in (*METHODS, "HEAD") or not path.startswith("/"):
-        raise WrongUsage(f'{request!r} is not a request such as "POST /sendImage"')
-    router = registry.router
-    found = router.match(path, method) if router else None
-    if found is None:
-        nearest = router.nearest(path, method) if router else None
-        near = f"; the nearest is {nearest} ({route_place(registry, nearest)})" if nearest else ""
-        console.data("null") if json else console.error(f"no route for {method} {path}{near}")
-        return 1
-    handler, place = handler_name(registry, found.route), str(route_place(registry, found.route))
-    if json:
-        params = dict(found.path_params)
-        route = {"method": found.route.method, "path": found.route.path, "handler": handler, "place": place}
-        console.data(json_text.dumps({**route, "form": found.route.form, "pathParams": params, "why": found.why}))
-        return 0
-    paint = console.out.paint
-    lines = [
-        f"{paint('name', str(found.route))} → {handler}",
-        f"   {paint('link', place)}",
-        f"   {paint('muted', 'why')} {found.why}",
-    ]
-    lines += [f"   {name} = {value!r}" for name, value in found.path_params.items()]
-    console.data(lines)
-    return 0
+    return report_match(console, loaded.registry, request, json=json)
+
+
+def _cors(
+    ctx: typer.Context,
+    origin: str,
+    request: str,
+    headers: Sequence[str],
+    credentials: bool,
+    send: bool,
+    json: bool,
+    url: str | None,
+    admin_key: str | None,
+) -> int:
+    from pyconvex_cli.cors_question import examine, page_request
+    from pyconvex_cli.cors_report import cors_json, cors_lines
+    from pyconvex_cli.route_match import parsed_request
+    from pyconvex_cli.site import site_of
+
+    method, path = parsed_request(request)
+    page = page_request(origin, method, headers, credentials=credentials)
+    with site_of(ctx, url, admin_key) as site:
+        found = examine(site, page, path, send=send)
+    console.data(json_text.dumps(cors_json(found), indent=2) if json else cors_lines(found, console.out))
+    return 1 if found.allowed is False else 0

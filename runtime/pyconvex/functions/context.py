@@ -159,6 +159,7 @@ class StorageReader(Protocol):
 class StorageWriter(StorageReader, Protocol):
     """`ctx.storage` of a mutation."""
 
+    def generate_upload_url(self) -> Awaitable[str]: ...
     def delete(self, id: str, /) -> Awaitable[None]: ...
 
 

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from .fetch.headers import Headers
 from .fetch.response import Response
 
-_ORIGIN = re.compile(r"(\*|[a-z][a-z0-9+.-]*://(\*\.)?[^/*\s?#]+)")
+_ORIGIN = re.compile(r"(\*|null|[a-z][a-z0-9+.-]*://(\*\.)?[^/*\s?#]+)")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class Cors:
@@ -14,13 +16,14 @@ class Cors:
 
     Args:
         origins: `"https://my.site"`, `"https://*.my.site"` for its subdomains, or `"*"` for every site.
-        headers: request headers beyond the plain ones that callers may send.
+        headers: request headers beyond the plain ones that callers may send; `"*"` for all of them.
         credentials: whether browsers may send cookies and HTTP authentication.
         max_age: seconds for which a browser may remember a preflight.
-        expose_headers: response headers beyond the plain ones that callers may read.
+        expose_headers: response headers beyond the plain ones that callers may read; `"*"` for all of them.
 
     Raises:
-        ValueError: something that is no origin; `"*"` together with credentials, which browsers refuse.
+        ValueError: something that is no origin, no header name, or no number of seconds; `"*"` together with
+            credentials, which browsers refuse.
         TypeError: one text where a list belongs.
     """
 
@@ -36,15 +39,28 @@ class Cors:
             if isinstance(given, str):
                 raise TypeError(f"Cors({name}=...) takes a list: write [{given!r}]")
         self.origins = tuple(_checked_origin(origin) for origin in origins)
-        self.headers = tuple(headers)
+        self.headers = tuple(_checked_name(name) for name in headers)
         self.credentials = credentials
-        self.max_age = max_age
-        self.expose_headers = tuple(expose_headers)
+        self.max_age = _checked_age(max_age)
+        self.expose_headers = tuple(_checked_name(name) for name in expose_headers)
         if credentials and "*" in self.origins:
             raise ValueError("Cors(credentials=True) needs the origins by name: browsers refuse '*' with credentials")
+        if credentials and "*" in self.expose_headers:
+            raise ValueError("Cors(credentials=True) needs expose_headers by name: browsers take '*' for a name then")
         self._any = "*" in self.origins
         self._exact = frozenset(self.origins)
         self._wild = tuple(re.compile(re.escape(o).replace(r"\*", "[a-z0-9.-]+")) for o in self.origins if "*." in o)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What it was made with: `Cors(**cors.arguments)` is the same."""
+        return {
+            "origins": list(self.origins),
+            "headers": list(self.headers),
+            "credentials": self.credentials,
+            "max_age": self.max_age,
+            "expose_headers": list(self.expose_headers),
+        }
 
     def allows(self, origin: str) -> bool:
         """Whether a page of `origin` may call."""
@@ -63,8 +79,8 @@ class Cors:
         origin = request_headers["origin"]
         if self.allows(origin):
             response.headers.set("access-control-allow-methods", ", ".join(methods))
-            if self.headers:
-                response.headers.set("access-control-allow-headers", ", ".join(self.headers))
+            if names := self._allowed_headers(request_headers):
+                response.headers.set("access-control-allow-headers", ", ".join(names))
             response.headers.set("access-control-max-age", self.max_age)
         self.decorate(response.headers, origin)
         return response
@@ -81,6 +97,13 @@ class Cors:
         if self.expose_headers:
             headers.set("access-control-expose-headers", ", ".join(self.expose_headers))
 
+    def _allowed_headers(self, request_headers: Headers) -> Sequence[str]:
+        """All that are asked for, if all are allowed: `*` itself covers neither Authorization nor credentials."""
+        if "*" not in self.headers:
+            return self.headers
+        asked = (request_headers.get("access-control-request-headers") or "").split(",")
+        return [name for each in asked if _TOKEN.fullmatch(name := each.strip())]
+
 
 def _checked_origin(origin: str) -> str:
     if not _ORIGIN.fullmatch(origin.lower()):
@@ -88,6 +111,18 @@ def _checked_origin(origin: str) -> str:
             f"{origin!r} is no origin: write scheme and host without a path, such as 'https://my.site', or '*'"
         )
     return origin.lower()
+
+
+def _checked_name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is not a valid header name")
+    return name
+
+
+def _checked_age(seconds: object) -> int:
+    if isinstance(seconds, int) and not isinstance(seconds, bool) and seconds >= 0:
+        return seconds
+    raise ValueError(f"Cors(max_age={seconds!r}) takes whole seconds, such as 86400 for a day")
 
 
 def _vary_by_origin(headers: Headers) -> None:

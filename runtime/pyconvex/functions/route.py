@@ -1,17 +1,16 @@
-"""One HTTP route: its forms, its path pattern, and what is wrong with it."""
+"""One HTTP route and its forms."""
 
-import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, MutableMapping
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
-from pyconvex.errors import Place, PyconvexError, Remedy
+from msgspec import Struct
+
+from pyconvex.errors import Place
 
 from .fetch.request import PathParams
 from .function import RegisteredFunction
+from .middleware import Layered, Middleware
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,11 +36,12 @@ class RouteForm(StrEnum):
     MOUNT = "mount"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """One registered route; `path` is as shown: `/users`, `/users/{id:int}`, `/files/*`.
 
-    `place` is the `route(...)` or `mount(...)` call, with the file as the loader compiled it.
+    `place` is the `route(...)` or `mount(...)` call, with the file as the loader compiled it. `middleware` is the
+    route's own, the outermost first. `max_body_bytes` is what a request's body may have; None for the deployment's
+    limit `http_request_bytes`.
     """
 
     path: str
@@ -49,6 +49,10 @@ class Route:
     handler: Handler
     place: Place
     form: RouteForm
+    middleware: tuple[Middleware, ...] = ()
+    max_body_bytes: int | None = None
+    layered: Layered | None = None
+    """The handler inside all middleware that applies to it, set when the router is frozen; None without any."""
 
     @property
     def prefix(self) -> str:
@@ -59,105 +63,9 @@ class Route:
         return f"{self.method} {self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """The route that won, what its parameters are, and in words why it won."""
 
     route: Route
     path_params: PathParams
     why: str
-
-
-class RouteError(PyconvexError, ValueError):
-    """A route that cannot be registered; `other` is the place of the route it collides with."""
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        hint: str | None = None,
-        place: Place | None = None,
-        other: Place | None = None,
-    ) -> None:
-        super().__init__(code, message, hint=hint, place=place, remedy=Remedy.SAVE_FILE)
-        self.other = other
-
-
-_PARAMETER = re.compile(r"\{([^{}]*)\}")
-_CONVERTERS: Mapping[str, tuple[str, int]] = MappingProxyType(
-    {  # converter → regular expression, and rank: the smaller, the more specific
-        "int": (r"-?[0-9]{1,300}", 1),
-        "": (r"[^/]+", 2),
-        "path": (r".*", 3),
-    }
-)
-
-
-class Pattern:
-    """A path with parameters, compiled: `{name}` is one segment, `{name:int}` a number, `{name:path}` the rest.
-
-    Raises:
-        RouteError: braces that do not pair, a name that is no identifier or used twice, an unknown converter, two
-            parameters in one segment, or `:path` before the end.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.rank: tuple[int, ...] = ()
-        self._integers: set[str] = set()
-        self._names: set[str] = set()
-        segments = path.split("/")
-        expression = "/".join(self._segment(part, at == len(segments) - 1) for at, part in enumerate(segments))
-        self._expression = re.compile(expression, re.DOTALL)
-        self.shape = re.sub(r"\(\?P<\w+>", "(", expression)
-        """Equal for patterns that match the same paths."""
-
-    def match(self, path: str) -> PathParams | None:
-        """The parameters found in `path`, percent-decoded, or None."""
-        found = self._expression.fullmatch(path)
-        if found is None:
-            return None
-        texts = found.groupdict()
-        return {
-            name: int(text) if name in self._integers else unquote(text, errors="replace")
-            for name, text in texts.items()
-        }
-
-    def _segment(self, segment: str, is_last: bool) -> str:
-        found = list(_PARAMETER.finditer(segment))
-        rest = _PARAMETER.sub("", segment)
-        if "{" in rest or "}" in rest:
-            raise self._wrong(f"has braces that do not pair in `{segment}`")
-        if not found:
-            self.rank += (0,)
-            return re.escape(segment)
-        if len(found) > 1:
-            raise self._wrong(f"has two parameters in one segment, `{segment}`")
-        parameter = found[0]
-        name, _, converter = parameter[1].partition(":")
-        self._check(name, converter, is_last and segment.endswith("}"), colon=":" in parameter[1])
-        expression, rank = _CONVERTERS[converter]
-        self.rank += (rank,)
-        before, after = re.escape(segment[: parameter.start()]), re.escape(segment[parameter.end() :])
-        return f"{before}(?P<{name}>{expression}){after}"
-
-    def _check(self, name: str, converter: str, is_end: bool, *, colon: bool) -> None:
-        if not name.isidentifier() or not name.isascii():
-            raise self._wrong(f"has the parameter `{{{name}}}`, whose name is no Python name")
-        if name in self._names:
-            raise self._wrong(f"has the parameter `{{{name}}}` twice")
-        if converter not in _CONVERTERS or (colon and not converter):
-            raise self._wrong(f"has the unknown converter `{converter}` in `{{{name}:{converter}}}`")
-        if converter == "path" and not is_end:
-            raise self._wrong(f"goes on after `{{{name}:path}}`, which takes all the rest")
-        self._names.add(name)
-        if converter == "int":
-            self._integers.add(name)
-
-    def _wrong(self, what: str) -> RouteError:
-        return RouteError(
-            "InvalidPathPattern",
-            f"path '{self.path}' {what}",
-            hint="parameters are `{name}`, `{name:int}` and, at the end, `{name:path}`; one in each segment",
-        )

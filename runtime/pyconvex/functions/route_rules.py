@@ -5,7 +5,9 @@ from typing import Any, TypeGuard
 
 from .fetch.url import URL
 from .function import Kind, RegisteredFunction, Visibility, described, kind_phrase, register
-from .route import METHODS, Pattern, RouteError
+from .route import METHODS
+from .route_error import RouteError
+from .route_pattern import Pattern
 
 # Each of these raises RouteError without a place: the router knows the call.
 
@@ -84,6 +86,19 @@ def _check_can_match(path: str, name: str) -> None:
             f"{name} '{path}' never matches, because a URL is sent with '{sent}' instead",
             hint="write it as it is sent" if has_parameters(path) else f"write '{sent}'",
         )
+
+
+def checked_body_limit(limit: object) -> int | None:
+    """What `max_body_bytes=` was given."""
+    if limit is None:
+        return None
+    if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
+        return limit
+    raise RouteError(
+        "InvalidBodyLimit",
+        f"max_body_bytes is a whole number of bytes, not {described(limit)}",
+        hint="write max_body_bytes=5 * 2**20 for 5 MiB, or leave it out for the deployment's own limit",
+    )
 
 
 def checked_handler(handler: object) -> RegisteredFunction[..., Any]:

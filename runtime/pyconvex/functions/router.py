@@ -1,27 +1,35 @@
 """HTTP routes: which handler answers which path and method (https://docs.convex.dev/functions/http-actions)."""
 
-import difflib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Any, Final, overload
+from typing import Any, Final, TypeVar, cast, overload
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pyconvex.errors import Place, caller_place
 
 from .cors import Cors
-from .fetch.request import NO_PARAMS, Request
+from .fetch.request import Request
 from .fetch.response import Response
-from .function import AsyncFunction, described
-from .route import ANY_METHOD, METHODS, AsgiApp, Handler, Match, Pattern, Route, RouteError, RouteForm
+from .function import AsyncFunction, RegisteredFunction, described
+from .middleware import Middleware, checked_layers, checked_middleware, layered
+from .route import ANY_METHOD, AsgiApp, Handler, Match, Route, RouteForm
+from .route_error import RouteError
 from .route_rules import (
     as_http_action,
     check_path,
     check_prefix,
+    checked_body_limit,
     checked_handler,
     checked_method,
     checked_text,
     has_parameters,
     is_registered,
 )
+from .route_table import RouteTable
+
+M = TypeVar("M", bound=Middleware)
 
 
 class _Absent(Enum):
@@ -29,10 +37,17 @@ class _Absent(Enum):
 
 
 _NO_HANDLER: Final = _Absent.HANDLER
-_EXACT = "the exact path"
-_PATTERN = "the path with parameters (no exact path matches)"
-_PREFIX = "the longest prefix"
-_MOUNT = "the longest mount"
+
+
+class _Declared(Struct, frozen=True):
+    """A `route(...)` whose handler is not known yet; `path` is as shown."""
+
+    path: str
+    method: str
+    form: RouteForm
+    place: Place
+    middleware: tuple[Middleware, ...]
+    max_body_bytes: int | None
 
 
 class HttpRouter:
@@ -47,9 +62,8 @@ class HttpRouter:
 
     def __init__(self, cors: Cors | None = None) -> None:
         self.cors = cors
-        self._exact: dict[tuple[str, str], Match] = {}
-        self._patterns: dict[str, list[tuple[Pattern, Route]]] = {}
-        self._prefixes: dict[str, list[Match]] = {}
+        self.table = RouteTable()
+        self._middleware: list[Middleware] = []
         self._pending: dict[object, Place] = {}
         self._is_frozen = False
 
@@ -61,10 +75,18 @@ class HttpRouter:
         handler: AsyncFunction[[Request], Response],
         path: str | None = None,
         path_prefix: str | None = None,
+        middleware: Sequence[Middleware] = (),
+        max_body_bytes: int | None = None,
     ) -> None: ...
     @overload
     def route(
-        self, *, method: str, path: str | None = None, path_prefix: str | None = None
+        self,
+        *,
+        method: str,
+        path: str | None = None,
+        path_prefix: str | None = None,
+        middleware: Sequence[Middleware] = (),
+        max_body_bytes: int | None = None,
     ) -> Callable[[Callable[[Any, Request], Awaitable[Response]]], AsyncFunction[[Request], Response]]: ...
     def route(
         self,
@@ -73,6 +95,8 @@ class HttpRouter:
         handler: object = _NO_HANDLER,
         path: object = None,
         path_prefix: object = None,
+        middleware: object = (),
+        max_body_bytes: object = None,
     ) -> Any:
         """Register a route; without `handler`, return a decorator that registers what it decorates.
 
@@ -81,107 +105,15 @@ class HttpRouter:
             path_prefix: what the path begins with; ends with `/`.
             method: GET, POST, PUT, DELETE, OPTIONS or PATCH. HEAD runs GET.
             handler: an HTTP action.
+            middleware: runs around the handler, inside the router's own (`use`); the first is the outermost.
+            max_body_bytes: what a request's body may have here, instead of the deployment's limit
+                `http_request_bytes`; more is answered with 413.
 
         Raises:
             RouteError: no valid route, or one that is there already; it says which.
         """
-        return self._route(caller_place(), method, handler, path, path_prefix)
-
-    def mount(self, prefix: str, app: AsgiApp) -> None:
-        """Serve an ASGI application (FastAPI, Starlette, ...) below `prefix`, which ends with `/`.
-
-        Inside it `current_ctx()` is the ActionCtx of the request.
-
-        Raises:
-            RouteError: no valid prefix, one that is mounted already, or no ASGI application.
-        """
         place = caller_place()
-        try:
-            self._check_open()
-            check_prefix(checked_text(prefix, "prefix"), "prefix")
-            self._check_free(ANY_METHOD, None, prefix)
-            if is_registered(app) or not callable(app):
-                raise RouteError(
-                    "NotAnAsgiApp",
-                    f"mount('{prefix}', ...) takes an ASGI application, not {described(app)}",
-                    hint="for an HTTP action write `http.route(path_prefix=..., method=..., handler=...)`",
-                )
-        except RouteError as error:
-            error.place = place
-            raise
-        self._add_prefix(Route(f"{prefix}*", ANY_METHOD, app, place, RouteForm.MOUNT))
-
-    def lookup(self, path: str, method: str) -> tuple[Handler, str, str] | None:
-        """The handler for a request, the method it is registered under, and its path as shown; None without a route.
-
-        Args:
-            path: as sent, percent-encoded, without the query.
-        """
-        found = self.match(path, method)
-        if found is None:
-            return None
-        route = found.route
-        return route.handler, _registered(method) if route.method == ANY_METHOD else route.method, route.path
-
-    def match(self, path: str, method: str) -> Match | None:
-        """Like `lookup`, with the path parameters and the reason."""
-        method = _registered(method)
-        if found := self._exact.get((method, path)):
-            return found
-        for pattern, route in self._patterns.get(method, ()):
-            params = pattern.match(path)
-            if params is not None:
-                return Match(route, params, _PATTERN)
-        return self._longest(path, method)
-
-    def methods_at(self, path: str) -> tuple[str, ...]:
-        """The methods that have a route at `path`."""
-        return tuple(method for method in METHODS if self.match(path, method) is not None)
-
-    def nearest(self, path: str, method: str) -> Route | None:
-        """The route that a request without one may have meant: other method, letter case, slash, or a slip."""
-        if methods := self.methods_at(path):
-            found = self.match(path, methods[0])
-            return None if found is None else found.route
-        wanted = _plain(path)
-        same_method_first = sorted(self.routes, key=lambda route: route.method != _registered(method))
-        for route in same_method_first:
-            if _plain(route.path.removesuffix("*")) == wanted:
-                return route
-        close = difflib.get_close_matches(wanted[:200], [_plain(route.path) for route in same_method_first], 1, 0.6)
-        return next((route for route in same_method_first if close and _plain(route.path) == close[0]), None)
-
-    @property
-    def routes(self) -> tuple[Route, ...]:
-        """Exact paths by path and method, paths with parameters likewise, prefixes by method and prefix, mounts."""
-        exact = sorted((match.route for match in self._exact.values()), key=lambda route: (route.path, route.method))
-        patterns = sorted(
-            (route for group in self._patterns.values() for _, route in group),
-            key=lambda route: (route.path, route.method),
-        )
-        prefixes = sorted(
-            (match.route for group in self._prefixes.values() for match in group),
-            key=lambda route: (route.form is RouteForm.MOUNT, route.method, route.path),
-        )
-        return (*exact, *patterns, *prefixes)
-
-    def get_routes(self) -> list[tuple[str, str, Handler]]:
-        """`(path, method, handler)` of every route; prefixes as `/prefix/*`, mounts with the method `*`."""
-        return [(route.path, route.method, route.handler) for route in self.routes]
-
-    @property
-    def pending(self) -> tuple[Place, ...]:
-        """Where `route()` was called without a handler and has decorated nothing yet."""
-        return tuple(self._pending.values())
-
-    def freeze(self) -> None:
-        """Refuse further routes: from now on, requests are served with these."""
-        self._is_frozen = True
-
-    def __repr__(self) -> str:
-        return f"<HttpRouter with {len(self.routes)} routes>"
-
-    def _route(self, place: Place, method: object, handler: object, path: object, path_prefix: object) -> Any:
+        with_handler = handler is not _NO_HANDLER
         try:
             self._check_open()
             if handler is None:
@@ -191,32 +123,147 @@ class HttpRouter:
                     hint="pass an HTTP action as handler=, or leave handler out to decorate a function",
                 )
             checked = checked_method(method)
-            exact, prefix = self._checked_path(checked, path, path_prefix)
-            if handler is not _NO_HANDLER:
-                self._add(checked, exact, prefix, checked_handler(handler), place)
-                return None
+            path, form = _checked_path(path, path_prefix)
+            self._check_free(checked, path, form)
+            limit = checked_body_limit(max_body_bytes)
+            declared = _Declared(path, checked, form, place, checked_layers(middleware), limit)
+            if with_handler:
+                self._add(declared, checked_handler(handler))
         except RouteError as error:
-            error.place = error.place or place
+            error.place = place
             raise
-        return self._decorator(checked, exact, prefix, place)
+        return None if with_handler else self._decorator(declared)
 
-    def _decorator(self, method: str, path: str | None, prefix: str | None, place: Place) -> Callable[[object], object]:
+    def use(self, middleware: M) -> M:
+        """Run `middleware` around every HTTP action of this router, whether its route comes before or after.
+
+        The first one used is the outermost, and all are outside of the routes' own. It is returned, so this is a
+        decorator too: `@http.use`. Requests without a route, preflights that `cors=` answers, and mounted
+        applications (which have middleware of their own) do not pass it.
+
+        Raises:
+            RouteError: no `async def` of ctx, request and next.
+        """
+        try:
+            self._check_open()
+            self._middleware.append(checked_middleware(middleware))
+        except RouteError as error:
+            error.place = caller_place()
+            raise
+        return middleware
+
+    def mount(self, prefix: str, app: AsgiApp, *, max_body_bytes: int | None = None) -> None:
+        """Serve an ASGI application (FastAPI, Starlette, ...) below `prefix`, which ends with `/`.
+
+        Inside it `current_ctx()` is the ActionCtx of the request. Its lifespan runs while this version of the app is
+        served. WebSockets are refused.
+
+        Args:
+            max_body_bytes: as for `route`.
+
+        Raises:
+            RouteError: no valid prefix, one that is mounted already, or no ASGI application.
+        """
+        place = caller_place()
+        try:
+            self._check_open()
+            check_prefix(checked_text(prefix, "prefix"), "prefix")
+            self._check_free(ANY_METHOD, f"{prefix}*", RouteForm.MOUNT)
+            if is_registered(app) or isinstance(app, type) or not callable(app):
+                raise RouteError(
+                    "NotAnAsgiApp",
+                    f"mount('{prefix}', ...) takes an ASGI application, not {described(app)}",
+                    hint="for an HTTP action write `http.route(path_prefix=..., method=..., handler=...)`",
+                )
+            limit = checked_body_limit(max_body_bytes)
+        except RouteError as error:
+            error.place = place
+            raise
+        self.table.add(Route(f"{prefix}*", ANY_METHOD, app, place, RouteForm.MOUNT, max_body_bytes=limit))
+
+    def lookup(self, path: str, method: str) -> tuple[Handler, str, str] | None:
+        """The handler for a request, the method it is registered under, and its path as shown; None without a route.
+
+        Args:
+            path: as sent, percent-encoded, without the query.
+        """
+        found = self.table.match(path, method)
+        if found is None:
+            return None
+        return found.route.handler, "GET" if method == "HEAD" else method, found.route.path
+
+    def match(self, path: str, method: str) -> Match | None:
+        """Like `lookup`, with the path parameters and the reason."""
+        return self.table.match(path, method)
+
+    def methods_at(self, path: str) -> tuple[str, ...]:
+        """The methods that have a route at `path`."""
+        return self.table.methods_at(path)
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Exact paths by path and method, paths with parameters likewise, prefixes by method and prefix, mounts."""
+        return self.table.routes
+
+    def get_routes(self) -> list[tuple[str, str, Handler]]:
+        """`(path, method, handler)` of every route; prefixes as `/prefix/*`, mounts with the method `*`."""
+        return [(route.path, route.method, route.handler) for route in self.routes]
+
+    @property
+    def middleware(self) -> tuple[Middleware, ...]:
+        """What `use` was given, the outermost first."""
+        return tuple(self._middleware)
+
+    @property
+    def pending(self) -> tuple[Place, ...]:
+        """Where `route()` was called without a handler and has decorated nothing yet."""
+        return tuple(self._pending.values())
+
+    def freeze(self) -> None:
+        """Refuse further routes and middleware: from now on, requests are served with these."""
+        self._is_frozen = True
+        if self._middleware or any(route.middleware for route in self.routes):
+            self.table.change(self._layered)
+
+    def __repr__(self) -> str:
+        return f"<HttpRouter with {len(self.routes)} routes>"
+
+    def _decorator(self, declared: _Declared) -> Callable[[object], object]:
         token = object()
-        self._pending[token] = place
+        self._pending[token] = declared.place
 
         def decorate(handler: object) -> object:
             self._pending.pop(token, None)
             try:
                 self._check_open()
                 registered = as_http_action(handler)
-                self._check_free(method, path, prefix)
-                self._add(method, path, prefix, registered, place)
+                self._check_free(declared.method, declared.path, declared.form)
             except RouteError as error:
-                error.place = place
+                error.place = declared.place
                 raise
+            self._add(declared, registered)
             return registered
 
         return decorate
+
+    def _add(self, declared: _Declared, handler: RegisteredFunction[..., Any]) -> None:
+        self.table.add(
+            Route(
+                declared.path,
+                declared.method,
+                handler,
+                declared.place,
+                declared.form,
+                declared.middleware,
+                declared.max_body_bytes,
+            )
+        )
+
+    def _layered(self, route: Route) -> Route:
+        layers = (*self._middleware, *route.middleware)
+        if route.form is RouteForm.MOUNT or not layers:
+            return route
+        return replace(route, layered=layered(cast("RegisteredFunction[..., Any]", route.handler), layers))
 
     def _check_open(self) -> None:
         if self._is_frozen:
@@ -226,81 +273,18 @@ class HttpRouter:
                 hint="call route() at the top level of http.py; a save serves the new routes",
             )
 
-    def _checked_path(self, method: str, path: object, prefix: object) -> tuple[str | None, str | None]:
-        if path is not None and prefix is not None:
-            raise RouteError(
-                "PathAndPrefix",
-                "Invalid httpRouter route: cannot contain both 'path' and 'path_prefix'",
-                hint="keep `path` for one exact path, or `path_prefix` for everything below it",
-            )
-        if path is not None:
-            checked = checked_text(path, "path")
-            check_path(checked)
-        elif prefix is not None:
-            checked = checked_text(prefix, "path_prefix")
-            check_prefix(checked, "path_prefix")
-        else:
-            raise RouteError(
-                "NoPath",
-                "Invalid httpRouter route entry: must contain either field 'path' or 'path_prefix'",
-                hint="write `path='/...'` or `path_prefix='/.../'`",
-            )
-        exact, below = (checked, None) if path is not None else (None, checked)
-        self._check_free(method, exact, below)
-        return exact, below
-
-    def _check_free(self, method: str, path: str | None, prefix: str | None) -> None:
-        if path is not None and (other := self._at_path(method, path)):
-            raise RouteError(
-                "DuplicateRoute",
-                f"Path '{path}' for method {method} already in use",
-                hint="remove one of the two routes, or give it another method",
-                other=other.place,
-            )
-        if prefix is not None and (other := self._at_prefix(method, prefix)):
-            text = f"mount '{prefix}'" if method == ANY_METHOD else f"{method} path_prefix {prefix}"
-            raise RouteError(
-                "DuplicateRoute",
-                f"{text} is already defined",
-                hint="remove one of the two routes, or give it another prefix",
-                other=other.place,
-            )
-
-    def _at_path(self, method: str, path: str) -> Route | None:
-        if not has_parameters(path):
-            found = self._exact.get((method, path))
-            return None if found is None else found.route
-        shape = Pattern(path).shape
-        return next((route for pattern, route in self._patterns.get(method, ()) if pattern.shape == shape), None)
-
-    def _at_prefix(self, method: str, prefix: str) -> Route | None:
-        group = self._prefixes.get(method, ())
-        return next((match.route for match in group if match.route.prefix == prefix), None)
-
-    def _add(self, method: str, path: str | None, prefix: str | None, handler: Handler, place: Place) -> None:
-        if path is None:
-            self._add_prefix(Route(f"{prefix}*", method, handler, place, RouteForm.PREFIX))
-        elif has_parameters(path):
-            group = self._patterns.setdefault(method, [])
-            group.append((Pattern(path), Route(path, method, handler, place, RouteForm.PATTERN)))
-            group.sort(key=lambda entry: entry[0].rank)
-        else:
-            route = Route(path, method, handler, place, RouteForm.EXACT)
-            self._exact[method, path] = Match(route, NO_PARAMS, _EXACT)
-
-    def _add_prefix(self, route: Route) -> None:
-        group = self._prefixes.setdefault(route.method, [])
-        group.append(Match(route, NO_PARAMS, _MOUNT if route.form is RouteForm.MOUNT else _PREFIX))
-        group.sort(key=lambda match: -len(match.route.path))
-
-    def _longest(self, path: str, method: str) -> Match | None:
-        prefix = next((match for match in self._prefixes.get(method, ()) if path.startswith(match.route.prefix)), None)
-        mount = next(
-            (match for match in self._prefixes.get(ANY_METHOD, ()) if path.startswith(match.route.prefix)), None
+    def _check_free(self, method: str, path: str, form: RouteForm) -> None:
+        other = self.table.at(method, path, form)
+        if other is None:
+            return
+        prefix = path.removesuffix("*")
+        text, hint = {
+            RouteForm.PREFIX: (f"{method} path_prefix {prefix} is already defined", "another prefix"),
+            RouteForm.MOUNT: (f"mount '{prefix}' is already defined", "another prefix"),
+        }.get(form, (f"Path '{path}' for method {method} already in use", "another method"))
+        raise RouteError(
+            "DuplicateRoute", text, hint=f"remove one of the two routes, or give it {hint}", other=other.place
         )
-        if prefix is None or mount is None:
-            return prefix or mount
-        return mount if len(mount.route.path) > len(prefix.route.path) else prefix
 
 
 def http_router(cors: Cors | None = None) -> HttpRouter:
@@ -308,9 +292,24 @@ def http_router(cors: Cors | None = None) -> HttpRouter:
     return HttpRouter(cors)
 
 
-def _registered(method: str) -> str:
-    return "GET" if method == "HEAD" else method
-
-
-def _plain(path: str) -> str:
-    return path.lower().rstrip("/")
+def _checked_path(path: object, prefix: object) -> tuple[str, RouteForm]:
+    """The path as shown, and what it makes of the route."""
+    if path is not None and prefix is not None:
+        raise RouteError(
+            "PathAndPrefix",
+            "Invalid httpRouter route: cannot contain both 'path' and 'path_prefix'",
+            hint="keep `path` for one exact path, or `path_prefix` for everything below it",
+        )
+    if path is not None:
+        checked = checked_text(path, "path")
+        check_path(checked)
+        return checked, RouteForm.PATTERN if has_parameters(checked) else RouteForm.EXACT
+    if prefix is None:
+        raise RouteError(
+            "NoPath",
+            "Invalid httpRouter route entry: must contain either field 'path' or 'path_prefix'",
+            hint="write `path='/...'` or `path_prefix='/.../'`",
+        )
+    checked = checked_text(prefix, "path_prefix")
+    check_prefix(checked, "path_prefix")
+    return f"{checked}*", RouteForm.PREFIX

@@ -5,19 +5,23 @@ Those directly below `/api/` are Convex's own and serve its tools too; `/api/pyc
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
-from pyconvex.engine.logs import LogEntry, to_wire
+from pyconvex.engine.logs import Completion, LogEntry, to_wire
+from pyconvex.engine.session_requests import request_number
 from pyconvex.errors import LoadFailed, RequestRefused
 from pyconvex.functions.function import Function
-from pyconvex.functions.router import Route
+from pyconvex.functions.route import Route
+from pyconvex.functions.router import HttpRouter
+from pyconvex.loading.cors_mentions import sends_cors_headers
 from pyconvex.loading.registry import Registry, handler_name, route_place
 
 from .asgi import BodyTooLarge, Exchange
-from .authorization import identify
+from .authorization import require_admin
 from .client_version import wants_structured_lines
 from .deployment import Deployment
 from .media import JSON
@@ -56,7 +60,7 @@ class AdminApi:
 
     async def update_environment_variables(self, exchange: Exchange) -> None:
         """POST `{"changes": [{"name", "value" or null to remove}]}`: all of them or none."""
-        await self._require_admin(exchange)
+        await require_admin(exchange, self._deployment)
         try:
             body = await exchange.body.read(self._deployment.limits.api_request_bytes)
             changes = msgspec.json.decode(body, type=_Changes).changes
@@ -69,19 +73,31 @@ class AdminApi:
 
     async def list_environment_variables(self, exchange: Exchange) -> None:
         """GET: `{"environmentVariables": {name: value}}`."""
-        await self._require_admin(exchange)
+        await require_admin(exchange, self._deployment)
         await _send(exchange, {"environmentVariables": dict(self._deployment.environment.variables)})
 
     async def stream_function_logs(self, exchange: Exchange) -> None:
-        """GET `?cursor=<ms>`: the entries newer than that, waiting up to `POLL_SECONDS` for the first."""
-        await self._require_admin(exchange)
+        """GET `?cursor=<ms>`: the entries newer than that, waiting up to `POLL_SECONDS` for the first.
+
+        With `sessionId` and `clientRequestCounter` only those of that session's request.
+        """
+        wanted = _session_request(exchange)
+        await self._stream(exchange, lambda entry: wanted is None or entry.request_id == wanted)
+
+    async def stream_udf_execution(self, exchange: Exchange) -> None:
+        """GET `?cursor=<ms>`: as `stream_function_logs`, but only how functions ended."""
+        await self._stream(exchange, lambda entry: isinstance(entry, Completion))
+
+    async def _stream(self, exchange: Exchange, accept: Callable[[LogEntry], bool]) -> None:
+        await require_admin(exchange, self._deployment)
         cursor = _number(exchange, "cursor", 0.0)
         entries = await self._deployment.logs.wait(cursor, POLL_SECONDS)
-        await self._send_entries(exchange, entries, cursor)
+        newest = entries[-1].timestamp * 1000 if entries else cursor
+        await self._send_entries(exchange, [entry for entry in entries if accept(entry)], max(newest, cursor))
 
     async def logs(self, exchange: Exchange) -> None:
         """GET `?history=<count>&since=<ms>`: stored entries, also from before the last start; does not wait."""
-        await self._require_admin(exchange)
+        await require_admin(exchange, self._deployment)
         count = int(min(_number(exchange, "history", 100), HISTORY_MAX))
         since = _number(exchange, "since", 0.0)
         logs = self._deployment.logs
@@ -93,7 +109,7 @@ class AdminApi:
 
     async def deployment(self, exchange: Exchange) -> None:
         """GET: version, addresses, functions and routes of what is served now."""
-        await self._require_admin(exchange)
+        await require_admin(exchange, self._deployment)
         deployment = self._deployment
         registry = deployment.versions.current
         await _send(
@@ -114,7 +130,7 @@ class AdminApi:
         Raises `RequestRefused` 400 `LoadFailed` with the problems of a version that cannot be served, and
         `NotSupported` where several processes serve the deployment.
         """
-        await self._require_admin(exchange)
+        await require_admin(exchange, self._deployment)
         if self._deployment.push is None:
             raise RequestRefused(400, "NotSupported", "Several processes serve this deployment: restart them instead")
         try:
@@ -123,12 +139,6 @@ class AdminApi:
             problems = (f"{each.place}: {each.message}" if each.place else each.message for each in failed.problems)
             raise RequestRefused(400, "LoadFailed", "\n".join(problems)) from None
         await _send(exchange, None)
-
-    async def _require_admin(self, exchange: Exchange) -> None:
-        key = parse_qs(exchange.query).get("adminKey", [None])[0]
-        identity = await identify(exchange.header(b"authorization"), self._deployment, query_key=key)
-        if not identity.is_admin:
-            raise RequestRefused(403, "BadDeployKey", "This endpoint needs the admin key of the deployment")
 
     async def _send_entries(self, exchange: Exchange, entries: list[LogEntry], cursor: float) -> None:
         structured = wants_structured_lines(exchange.header(b"convex-client"))
@@ -139,10 +149,11 @@ class AdminApi:
 
 def describe(registry: Registry) -> dict[str, Any]:
     """The functions and routes of one loaded version, ready for JSON; places are relative to the project."""
-    routes = registry.router.routes if registry.router is not None else ()
+    router = registry.router
     return {
         "functions": [_function(each) for each in registry.functions.values()],
-        "routes": [_route(registry, each) for each in routes],
+        "routes": [] if router is None else [_route(registry, router, each) for each in router.routes],
+        "cors": None if router is None or router.cors is None else router.cors.arguments,
     }
 
 
@@ -157,14 +168,26 @@ def _function(function: Function) -> dict[str, Any]:
     }
 
 
-def _route(registry: Registry, route: Route) -> dict[str, Any]:
+def _route(registry: Registry, router: HttpRouter, route: Route) -> dict[str, Any]:
     return {
         "path": route.path,
         "method": route.method,
         "handler": handler_name(registry, route),
         "place": str(route_place(registry, route)),
         "form": route.form,
+        "namesCors": sends_cors_headers(route, router.middleware),
     }
+
+
+def _session_request(exchange: Exchange) -> str | None:
+    """The request id of what a session asked for; None unless the query names both."""
+    fields = parse_qs(exchange.query)
+    if not {"sessionId", "clientRequestCounter"} <= fields.keys():
+        return None
+    try:
+        return request_number(fields["sessionId"][0], int(fields["clientRequestCounter"][0]))
+    except ValueError:
+        raise RequestRefused(400, "BadQueryArgs", "`clientRequestCounter` must be a whole number") from None
 
 
 def _number(exchange: Exchange, name: str, default: float) -> float:

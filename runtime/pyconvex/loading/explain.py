@@ -14,7 +14,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from pyconvex.errors import Place, Problem, PyconvexError, Remedy
-from pyconvex.functions.route import RouteError
+from pyconvex.functions.route_error import RouteError
 from pyconvex.functions.router import http_router
 from pyconvex.loading.deadline import ThreadAtImport
 from pyconvex.loading.folder import GENERATED

@@ -1,13 +1,11 @@
 """What is legal in a router but hardly meant: routes that never match, routes that browsers cannot call."""
 
 from collections.abc import Iterator
-from types import CodeType
-from typing import cast
 
 from pyconvex.errors import Problem
-from pyconvex.functions.function import RegisteredFunction
 from pyconvex.functions.route import METHODS, Route, RouteForm
 from pyconvex.functions.router import HttpRouter
+from pyconvex.loading.cors_mentions import sends_cors_headers
 from pyconvex.loading.registry import Registry, route_place
 
 _PREFLIGHTED = ("POST", "PUT", "DELETE", "PATCH")
@@ -76,7 +74,7 @@ def _without_preflight(registry: Registry, router: HttpRouter) -> Iterator[Probl
     if router.cors is not None:
         return
     for route in router.routes:
-        if route.method not in _PREFLIGHTED or not _sends_cors_headers(route):
+        if route.method not in _PREFLIGHTED or not sends_cors_headers(route, router.middleware):
             continue
         path = next(_witnesses(route))[0]
         if router.match(path, "OPTIONS") is None:
@@ -86,22 +84,3 @@ def _without_preflight(registry: Registry, router: HttpRouter) -> Iterator[Probl
                 place=route_place(registry, route),
                 hint='write `http_router(cors=Cors(origins=["https://my.site"]))`, or add an OPTIONS route',
             )
-
-
-def _sends_cors_headers(route: Route) -> bool:
-    handler = route.handler
-    code = getattr(handler.handler, "__code__", None) if isinstance(handler, RegisteredFunction) else None
-    return isinstance(code, CodeType) and _mentions_cors(code)
-
-
-def _mentions_cors(code: CodeType) -> bool:
-    return any(
-        _mentions_cors(constant) if isinstance(constant, CodeType) else _is_cors(constant)
-        for constant in code.co_consts
-    )
-
-
-def _is_cors(constant: object) -> bool:
-    if isinstance(constant, tuple):
-        return any(map(_is_cors, cast("tuple[object, ...]", constant)))
-    return isinstance(constant, str) and constant.lower() == "access-control-allow-origin"

@@ -2,7 +2,7 @@
 # fmt: off
 """What has to be refused: every line with a comment, by the rule that the comment names; and no other line."""
 
-from pyconvex.server import auth_config, custom_jwt, oidc
+from pyconvex.server import Next, Request, Response, auth_config, custom_jwt, http_router, oidc
 from pyconvex.values import undefined
 
 from ._generated.api import api, internal
@@ -109,3 +109,23 @@ async def who(ctx: QueryCtx) -> None:
     oidc("https://auth.test", "app")  # reportCallIssue
     custom_jwt(issuer="x", jwks="https://x.test/keys", algorithm="HS256")  # reportArgumentType
     auth_config({"domain": "https://auth.test", "applicationID": "app"})  # reportArgumentType
+
+
+def plain(ctx: ActionCtx, request: Request, next: Next) -> Response:
+    return Response(None)
+
+
+async def without_next(ctx: ActionCtx, request: Request) -> Response:
+    return Response(None)
+
+
+async def no_response(ctx: ActionCtx, request: Request, next: Next) -> None:
+    await next("x")  # reportArgumentType
+
+
+def routing() -> None:
+    http = http_router()
+    http.use(plain)  # reportArgumentType
+    http.use(without_next)  # reportArgumentType
+    http.route(path="/x", method="GET", middleware=[no_response])  # reportArgumentType
+    http.route(path="/x", method="GET", max_body_bytes="5MB")  # reportArgumentType
