@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine.storage import find_file
+from pyconvex.engine.stored_files import find_file
 from pyconvex.errors import RequestRefused
+from pyconvex.files.storage import FileStorageFailed
+from pyconvex.store.persistence import StoreFailed
 from support.deployment import Deployment, deployment
 
 pytestmark = pytest.mark.usefixtures("every_engine")
@@ -37,6 +39,10 @@ async def act(ctx, what: str, id: object):
 async def read(ctx, what: str, id: object):
     return await getattr(ctx.storage, what)(id)
 
+@mutation
+async def write(ctx, what: str, id: object):
+    return await getattr(ctx.storage, what)(id)
+
 @query
 async def document(ctx, id: str):
     return await ctx.db.system.get("_storage", id)
@@ -58,6 +64,36 @@ async def delete_in_a_failed_child(ctx, id: str):
     except ValueError:
         pass
     return await ctx.storage.get_url(id)
+
+@mutation
+async def delete_and_look(ctx, id: str):
+    await ctx.storage.delete(id)
+    return [await ctx.storage.get_url(id), await ctx.storage.get_metadata(id)]
+
+@mutation
+async def delete_twice(ctx, id: str):
+    await ctx.storage.delete(id)
+    await ctx.storage.delete(id)
+
+@mutation
+async def upload_url(ctx):
+    return await ctx.storage.generate_upload_url()
+
+@action
+async def upload_url_of_action(ctx):
+    return await ctx.storage.generate_upload_url()
+
+@action
+async def get_after_delete(ctx, id: str):
+    blob = await ctx.storage.get(id)
+    await ctx.storage.delete(id)
+    await asyncio.sleep(0.05)
+    return await blob.text()
+
+@action
+async def store_again(ctx, id: str):
+    blob = await ctx.storage.get(id)
+    return await ctx.storage.store(Blob([blob.slice(1, 3), "-", blob], type="x/y"))
 
 @action
 async def fails_afterwards(ctx):
@@ -167,6 +203,7 @@ def test_deleting_removes_document_address_and_bytes(tmp_path: Path) -> None:
                 assert await t.value("read", what="get_url", id=file) is None
                 assert await t.value("get", id=file) is None
                 assert await t.value("document", id=file) is None
+                await t.runner.services.removals.settled()
                 assert stored_files(t) == []
                 with pytest.raises(RequestRefused):
                     await find_file(t.store, url.rpartition("/")[2])
@@ -218,5 +255,118 @@ def test_store_takes_a_blob(tmp_path: Path) -> None:
     async def test() -> None:
         async with deployment(tmp_path, FILES) as t:
             assert await t.error("store_bytes") == "Uncaught Error: store() expects a Blob, got bytes"
+
+    asyncio.run(test())
+
+
+def test_upload_urls(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+            urls = [await t.value(name) for name in ("upload_url", "upload_url", "upload_url_of_action")]
+            assert len(set(urls)) == 3
+            for url in urls:
+                prefix, _, token = url.partition("?token=")
+                assert prefix == "http://127.0.0.1:3210/api/storage/upload"
+                t.runner.services.uploads.check(token)
+
+    asyncio.run(test())
+
+
+def test_within_its_transaction_a_deleted_file_is_gone(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+            file = await t.value("store", text="hello")
+            assert await t.error("delete_twice", id=file) == f"Uncaught Error: storage id {file} not found"
+            assert await t.value("get", id=file) == ["hello", "", 5]
+            assert await t.value("delete_and_look", id=file) == [None, None]
+
+    asyncio.run(test())
+
+
+def test_a_file_that_goes_while_it_is_read(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+            file = await t.value("store", text="hello")
+            assert await t.error("get_after_delete", id=file) == (
+                f"Uncaught Error: the file {file} was deleted before it was read"
+            )
+
+    asyncio.run(test())
+
+
+def test_files_may_be_made_of_files(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+            file = await t.value("store_again", id=await t.value("store", text="hello"))
+            assert await t.value("get", id=file) == ["el-hello", "x/y", 8]
+
+    asyncio.run(test())
+
+
+def test_a_deletion_is_done_although_its_bytes_cannot_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+
+            async def fail(key: str) -> None:
+                raise FileStorageFailed("StorageUnreachable", "the bucket does not answer")
+
+            monkeypatch.setattr(t.files, "delete", fail)
+            ways: list[tuple[str, dict[str, Any]]] = [("delete", {}), ("act", {"what": "delete"})]
+            for name, arguments in ways:
+                file = await t.value("store", text="hello")
+                await t.value(name, id=file, **arguments)
+                assert await t.value("read", what="get_url", id=file) is None
+
+    asyncio.run(test())
+
+
+def test_a_file_stays_whose_commit_is_in_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+            mutate = t.store.mutate
+
+            async def lose_the_answer(*args: Any, **named: Any) -> None:
+                await mutate(*args, **named)
+                raise StoreFailed("CommitUnknown", "the connection was lost")
+
+            with monkeypatch.context() as lost:
+                lost.setattr(t.store, "mutate", lose_the_answer)
+                with pytest.raises(RequestRefused, match="what became of it is unknown"):
+                    await t.call("store", text="hello")
+            [document] = await t.value("documents")
+            assert await t.value("get", id=document["_id"]) == ["hello", "", 5]
+
+    asyncio.run(test())
+
+
+def test_an_action_may_catch_that_files_cannot_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+
+            async def fail(*_: object, **__: object) -> None:
+                raise FileStorageFailed("DiskFailed", "No space left on device", hint="free some space")
+
+            monkeypatch.setattr(t.files, "put", fail)
+            assert await t.error("store", text="x") == "Uncaught FileStorageFailed: No space left on device"
+
+    asyncio.run(test())
+
+
+WHERE_ELSE = {
+    ("read", "store"): "Only actions can store files",
+    ("read", "get"): "Only actions can read files: use `ctx.storage.get_url(id)`",
+    ("read", "delete"): "Queries cannot delete files: make this function a mutation.",
+    ("read", "generate_upload_url"): "Queries cannot generate upload URLs: make this function a mutation.",
+    ("write", "store"): "Only actions can store files",
+    ("write", "get"): "Only actions can read files",
+}
+
+
+@pytest.mark.parametrize(("function", "method"), WHERE_ELSE)
+def test_what_a_function_cannot_do_says_where_it_can_be_done(tmp_path: Path, function: str, method: str) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+            message = await t.error(function, what=method, id="x")
+            assert message.startswith(f"Uncaught AttributeError: {WHERE_ELSE[function, method]}")
 
     asyncio.run(test())

@@ -11,12 +11,16 @@ from support.served import Served, run, served
 
 CONTENT = b"hello pyconvex"
 FILES = """
-from pyconvex.server import Blob, action, mutation
+from pyconvex.server import Blob, action, mutation, query
 
 @action
 async def store(ctx, content: bytes, content_type: str = ""):
     id = await ctx.storage.store(Blob([content], type=content_type))
     return {"id": id, "url": await ctx.storage.get_url(id)}
+
+@query
+async def all(ctx):
+    return [file["_id"] for file in await ctx.db.system.query("_storage").collect()]
 
 @mutation
 async def remove(ctx, id):
@@ -109,3 +113,54 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         assert (await server.send(path)).status == 404, "files are on the API address only"
 
     storing(tmp_path, story)
+
+
+def test_head_is_get_without_the_bytes(tmp_path: Path) -> None:
+    async def story(server: Served, path: str) -> None:
+        head = await server.send(path, method="HEAD", headers={"range": "bytes=0-4"}, api=True)
+        assert (head.status, head.body) == (206, b"")
+        assert (head.header("content-length"), head.header("content-range")) == ("5", "bytes 0-4/14")
+
+    storing(tmp_path, story)
+
+
+@pytest.mark.parametrize("spelling", ["{}?component=abc", "{}?", "{}?download=1&x=%ff"])
+def test_what_follows_the_address_changes_nothing(tmp_path: Path, spelling: str) -> None:
+    async def story(server: Served, path: str) -> None:
+        reply = await server.send(spelling.format(path), api=True)
+        assert (reply.status, reply.body) == (200, CONTENT)
+
+    storing(tmp_path, story)
+
+
+@pytest.mark.parametrize("beside", ["/", "/x", "%00", "%2e%2e", "/../upload"])
+def test_addresses_beside_a_file(tmp_path: Path, beside: str) -> None:
+    async def story(server: Served, path: str) -> None:
+        reply = await server.send(path + beside, api=True)
+        assert reply.status == 400
+
+    storing(tmp_path, story)
+
+
+def test_a_file_that_was_deleted(tmp_path: Path) -> None:
+    async def story(server: Served, path: str) -> None:
+        [file] = await stored(server)
+        await server.call("/api/mutation", {"path": "files:remove", "args": {"id": file}})
+        reply = await server.send(path, api=True)
+        assert (reply.status, reply.json["code"]) == (404, "FileNotFound")
+
+    storing(tmp_path, story)
+
+
+def test_a_file_whose_bytes_went_while_it_was_looked_up(tmp_path: Path) -> None:
+    async def story(server: Served, path: str) -> None:
+        await server.host.deployment.files.delete(path.rpartition("/")[2])
+        reply = await server.send(path, headers={"origin": "https://my.site"}, api=True)
+        assert (reply.status, reply.json["code"]) == (404, "FileNotFound")
+        assert reply.header("access-control-allow-origin") == "https://my.site"
+
+    storing(tmp_path, story)
+
+
+async def stored(server: Served) -> list[str]:
+    return (await server.call("/api/query", {"path": "files:all", "args": {}})).json["value"]

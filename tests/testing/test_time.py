@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,19 @@ def test_functions_that_schedule_themselves_for_ever_are_found_out(tmp_path: Pat
         assert caught.value.code == "EndlessScheduling"
 
     exercise(tmp_path, story)
+
+
+@pytest.mark.parametrize("now", [datetime(2001, 2, 3, tzinfo=UTC), 981_158_400_000, 981_158_400_000.0])
+def test_a_test_may_say_what_time_it_is(tmp_path: Path, now: datetime | float) -> None:
+    write_modules(tmp_path, MODULES)
+
+    async def story() -> None:
+        async with ConvexTest(tmp_path / "convex", now=now) as t:
+            assert await t.query("m:now") == 981_158_400
+            await t.advance(seconds=60)
+            assert await t.query("m:now") == 981_158_460
+
+    run(story)
 
 
 def test_jobs_that_ended_are_kept_for_a_week(tmp_path: Path) -> None:

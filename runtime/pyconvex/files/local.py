@@ -1,44 +1,36 @@
 """Stored files in a folder of this machine."""
 
 import asyncio
-import hashlib
+import errno
 import os
-import re
-import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
+import sys
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final, ParamSpec, TypeVar
+from typing import BinaryIO, Final, ParamSpec, TypeVar
 
 from pyconvex.clock import Clock, SystemClock
-from pyconvex.errors import PyconvexError, Remedy, StartFailed
+from pyconvex.errors import StartFailed
 
-from .storage import FileMissing, StoredFile
+from .storage import KEY, Content, FileMissing, FileStorageFailed, StoredFile, checked
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CHUNK_BYTES: Final = 256 * 1024
-_KEY = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_INCOMING = "incoming"
-ABANDONED_SECONDS: Final = 3600.0
+READ_BYTES: Final = 256 * 1024
+WRITE_BYTES: Final = 1024 * 1024
+"""What is worth a hop to a thread. An upload has two such pieces in memory: one arrives while the other is written."""
+ABANDONED_SECONDS: Final = 24 * 3600.0
 """A file that has not grown for so long is not being received any more, whoever did that."""
 
-
-class FileNotStored(PyconvexError):
-    """The disk would not take a file; nothing of it was kept."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            "FileNotStored", f"the file could not be stored: {reason}", hint="free some space", remedy=Remedy.WAIT
-        )
+_INCOMING = "incoming"
 
 
 class LocalFiles:
-    """Files under random names in `folder`, in subfolders by the first two letters.
+    """Files under their keys in `folder`, in subfolders by the first two letters.
 
     A file comes into being with one rename after all its bytes are on the disk: a crash leaves it whole or not there.
-    The caller never chooses a name, and what is not such a name is no file, so no key leads out of the folder.
+    What is not a key is no file, so no key leads out of the folder.
 
     Args:
         shared: other processes store files there too.
@@ -47,29 +39,25 @@ class LocalFiles:
         StartFailed: the folder cannot be made or written.
     """
 
+    everywhere = False
+
     def __init__(self, folder: Path, *, clock: Clock | None = None, shared: bool = False) -> None:
         self._folder = folder
         self._incoming = folder / _INCOMING
         self._clock = clock or SystemClock()
+        self._shared = shared
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
-            for file in self._incoming.iterdir():
-                if not shared or _changed_before(file, self._clock.now_ms() / 1000 - ABANDONED_SECONDS):
-                    file.unlink(missing_ok=True)
+            self._clear(alone=not shared)
         except OSError as error:
             message = f"cannot store files in {folder}: {error.strerror}"
             raise StartFailed("FileStorageUnusable", message) from error
 
-    async def put(self, content: bytes | AsyncIterable[bytes]) -> StoredFile:
-        """Store `content`; it is durable when this returns, and nothing is kept when it raises.
-
-        Raises:
-            FileNotStored: the disk is full or fails.
-        """
-        key = str(uuid.UUID(bytes=self._clock.random_bytes(16), version=4))
-        temporary = self._incoming / key
+    async def put(self, key: str, content: bytes | AsyncIterable[bytes], *, sha256: bytes | None = None) -> StoredFile:
+        """See `FileStorage`. Raises `FileStorageFailed` `DiskFailed`: the disk is full or fails."""
+        temporary = self._incoming / checked(key)
         try:
-            stored = await self._receive(key, temporary, content)
+            stored = await self._receive(temporary, Content(key, content, sha256))
             await _whole(_on_disk(self._keep, temporary, key))
         except BaseException:
             for path in (temporary, self._path(key)):
@@ -78,38 +66,46 @@ class LocalFiles:
             raise
         return stored
 
-    async def open(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to `stop` (the end when None), in chunks.
-
-        Raises:
-            FileMissing: no file of that key, found out before the first chunk.
-        """
-        path = self._existing(key)
+    async def open(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        """See `FileStorage`."""
+        path = self._path(checked(key))
         try:
-            file = await asyncio.to_thread(path.open, "rb")
-        except (FileNotFoundError, NotADirectoryError):
+            file = await asyncio.to_thread(_opened, path, start)
+        except FileNotFoundError:
             raise FileMissing(key) from None
-        return _chunks(file, start, stop)
+        return _chunks(file, sys.maxsize if stop is None else max(0, stop - start))
 
     async def delete(self, key: str) -> None:
-        """Remove a file; one that is not there is no error."""
-        with suppress(FileMissing, FileNotFoundError):
-            await asyncio.to_thread(self._existing(key).unlink)
+        """See `FileStorage`."""
+        with suppress(FileMissing):
+            await _on_disk(self._path(checked(key)).unlink, missing_ok=True)
 
-    async def _receive(self, key: str, temporary: Path, content: bytes | AsyncIterable[bytes]) -> StoredFile:
-        digest = hashlib.sha256()
-        size = 0
+    async def older_than(self, at_ms: float) -> AsyncIterator[Sequence[str]]:
+        """See `FileStorage`. What nobody receives any more is removed as well."""
+        await _on_disk(self._clear, alone=False)
+        for folder in await _on_disk(_folders, self._folder):
+            yield await _on_disk(_keys_in, folder, at_ms / 1000)
+
+    async def _receive(self, temporary: Path, content: Content) -> StoredFile:
         file = await _on_disk(temporary.open, "xb")
+
+        def write(piece: list[bytes]) -> None:
+            file.writelines(piece)
+            content.take(piece)
+
+        writing = asyncio.create_task(asyncio.sleep(0))
         try:
-            async for piece in _pieces(content):
-                await _on_disk(file.write, piece)
-                await asyncio.to_thread(digest.update, piece)
-                size += len(piece)
-            await _on_disk(_sync, file)
+            async for piece in content.pieces(WRITE_BYTES):
+                await _whole(writing)
+                writing = asyncio.create_task(_on_disk(write, piece))
+            await _whole(writing)
+            stored = content.stored()
+            await _whole(_on_disk(_sync, file))
+            return stored
         finally:
+            await _whole(asyncio.gather(writing, return_exceptions=True))
             with suppress(OSError):  # Whatever it still had to write was synced before, or is given up.
                 file.close()
-        return StoredFile(key, digest.digest(), size)
 
     def _keep(self, temporary: Path, key: str) -> None:
         path = self._path(key)
@@ -119,39 +115,33 @@ class LocalFiles:
         temporary.rename(path)
         _sync_folder(path.parent)
 
-    def _existing(self, key: str) -> Path:
-        if _KEY.fullmatch(key) is None:
-            raise FileMissing(key)
-        return self._path(key)
+    def _clear(self, *, alone: bool) -> None:
+        """Remove what was being received: all of it if nobody else can be at it, else what has not grown for long."""
+        for file in self._incoming.iterdir():
+            if alone or _changed_before(file, self._clock.now_ms() / 1000 - ABANDONED_SECONDS):
+                file.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / key
 
 
-async def _pieces(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The content in pieces worth a hop to a thread each."""
-    if isinstance(content, bytes):
-        yield content
-        return
-    waiting = bytearray()
-    async for chunk in content:
-        waiting += chunk
-        if len(waiting) >= CHUNK_BYTES:
-            yield bytes(waiting)
-            waiting.clear()
-    yield bytes(waiting)
-
-
-async def _chunks(file: BinaryIO, start: int, stop: int | None) -> AsyncIterator[bytes]:
-    with file:
-        await asyncio.to_thread(file.seek, start)
-        left = None if stop is None else max(0, stop - start)
-        while left is None or left > 0:
-            chunk = await asyncio.to_thread(file.read, CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
-            if not chunk:
-                return
-            left = None if left is None else left - len(chunk)
+async def _chunks(file: BinaryIO, left: int) -> AsyncGenerator[bytes, None]:
+    """The next chunk is read while the one before is used."""
+    reading = asyncio.create_task(_on_disk(file.read, min(READ_BYTES, left)))
+    try:
+        while chunk := await asyncio.shield(reading):
+            left -= len(chunk)
+            reading = asyncio.create_task(_on_disk(file.read, min(READ_BYTES, left)))
             yield chunk
+    finally:
+        await _whole(asyncio.gather(reading, return_exceptions=True))
+        file.close()
+
+
+def _opened(path: Path, start: int) -> BinaryIO:
+    file = path.open("rb", buffering=0)
+    file.seek(start)
+    return file
 
 
 async def _on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -159,17 +149,27 @@ async def _on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     try:
         return await asyncio.to_thread(call, *args, **kwargs)
     except OSError as error:
-        raise FileNotStored(error.strerror or str(error)) from error
+        message = f"the disk that keeps the files failed: {error.strerror or error}"
+        hint = "free some space" if error.errno == errno.ENOSPC else None
+        raise FileStorageFailed("DiskFailed", message, hint=hint) from error
 
 
-async def _whole(step: Coroutine[Any, Any, None]) -> None:
+async def _whole(step: Awaitable[T]) -> T:
     """Let `step` end even when the caller is cancelled meanwhile: a thread cannot be stopped half-way."""
     task = asyncio.ensure_future(step)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [each for each in sorted(folder.iterdir()) if len(each.name) == 2 and each.is_dir()]
+
+
+def _keys_in(folder: Path, before: float) -> list[str]:
+    return [file.name for file in folder.iterdir() if KEY.fullmatch(file.name) and _changed_before(file, before)]
 
 
 def _changed_before(file: Path, seconds: float) -> bool:

@@ -5,6 +5,7 @@ import hashlib
 import json as json_module
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self, cast, overload
@@ -26,6 +27,7 @@ from pyconvex.settings import Limits
 from . import time
 from .client import InProcessClient
 from .paths import folder_of, path_of
+from .scratch import scratch
 
 AnyFunction = str | FunctionReference[..., Any] | RegisteredFunction[..., Any]
 Inline = Callable[[Any], Awaitable[Any] | Any]
@@ -86,16 +88,22 @@ class ConvexTest:
         folder: the functions; relative to the working directory, else looked for beside the calling file and above.
         env: variables of the deployment, there when the modules are loaded.
         limits: other limits than Convex's.
+        now: what time it is, as a `datetime` or in milliseconds since 1970; the machine's time by default.
 
     Raises (when it opens):
         LoadFailed: the folder has problems; it carries all of them.
     """
 
     def __init__(
-        self, folder: str | Path = "convex", *, env: Mapping[str, str] | None = None, limits: Limits | None = None
+        self,
+        folder: str | Path = "convex",
+        *,
+        env: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+        now: datetime | float | None = None,
     ) -> None:
         functions = folder_of(Path(folder))
-        self._clock = ManualClock()
+        self._clock = ManualClock(now.timestamp() * 1000 if isinstance(now, datetime) else now)
         options = HostOptions(
             project=functions.parent,
             functions=Path(functions.name),
@@ -143,8 +151,11 @@ class ConvexTest:
         return await self._call(Kind.ACTION, fn, args)
 
     async def run(self, fn: Inline, /) -> Any:
-        """Run `fn(ctx)` as a scratch mutation, to arrange data or to look at it: `lambda ctx: ctx.db.get(id)`."""
-        return await self._call(Kind.MUTATION, fn, {})
+        """Run `fn(ctx)` as a scratch mutation, to arrange data or to look at it: `lambda ctx: ctx.db.get(id)`.
+
+        Unlike a mutation's, its `ctx.storage` has `store` and `get` as well.
+        """
+        return await self._call(Kind.MUTATION, scratch(fn), {})
 
     async def report(self, fn: AnyFunction, /, **args: Any) -> AccessReport:
         """Run a function and tell what it read and wrote: index ranges, documents, limits; `value` is its result.

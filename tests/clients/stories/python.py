@@ -1,6 +1,8 @@
 """The official Python client: its WebSocket and its HTTP half."""
 
+import json
 import math
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -121,3 +123,18 @@ def idle(url: str, say: Say, told: Told, seconds: float) -> None:
     say(bodies(next(seen)))
     told()
     say(bodies(next(seen)))
+
+
+def files(url: str, say: Say, told: Told) -> None:
+    """The upload that the documentation shows, with Python's own HTTP client."""
+    client = ConvexClient(url)
+    post = urllib.request.Request(client.mutation("files:generateUploadUrl"), b"\x89PNG", {"Content-Type": "image/png"})
+    with urllib.request.urlopen(post) as answer:
+        stored = json.load(answer)
+    client.mutation("files:sendImage", {**stored, "author": "Ada"})
+    [image] = client.query("files:images")
+    say([image["author"], image["body"] == stored["storageId"]])
+    with urllib.request.urlopen(image["url"]) as loaded:
+        say([loaded.status, loaded.headers["content-type"], list(loaded.read())])
+    client.mutation("files:remove", stored)
+    say(error(lambda: urllib.request.urlopen(image["url"])))
