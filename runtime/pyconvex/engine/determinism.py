@@ -24,6 +24,7 @@ from pyconvex.engine.guard import NotInQueriesOrMutations
 from pyconvex.engine.variants import findable, variant
 from pyconvex.functions.fetch.blob import take_time_from
 from pyconvex.functions.fetch.form_data import take_chance_from
+from pyconvex.functions.webhooks.verification import take_arrival_from
 
 T = TypeVar("T")
 
@@ -225,5 +226,16 @@ SUBSTITUTES: Final[Mapping[str, ModuleType]] = findable(
 )
 """What the loader hands to user modules, by the name that they import."""
 
+
+def _arrived_ms() -> float:
+    """When the request that is being handled arrived, in milliseconds since 1970; now outside of functions."""
+    execution = current.get()
+    if execution is None:
+        return real_time.time() * 1000
+    arrived = execution.call.arrived_ms
+    return execution.started_ms if arrived is None else arrived
+
+
 take_time_from(SUBSTITUTES["time"].time)
 take_chance_from(_instead(real_os.urandom, _random_bytes))
+take_arrival_from(_arrived_ms)
