@@ -58,17 +58,19 @@ class Companion:
         ended: asyncio.Future[None] = loop.create_future()
         silent: asyncio.Future[None] = loop.create_future()
         process = self._process = self._start()
+        guard = _Guard(process.pid) if os.name == "posix" else contextlib.nullcontext()
         assert process.stdout is not None
         output = process.stdout
         _in_thread(loop, lambda: self._read(output, loop), silent)
         _in_thread(loop, process.wait, ended)
-        try:
-            await ended
-            await asyncio.wait({silent}, timeout=LAST_SECONDS)
-            self._show_all(self._lines.flush())
-        finally:
-            self._show = _nowhere
-            await self._end()
+        with guard:
+            try:
+                await ended
+                await asyncio.wait({silent}, timeout=LAST_SECONDS)
+                self._show_all(self._lines.flush())
+            finally:
+                self._show = _nowhere
+                await self._end()
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
     def kill(self) -> None:
@@ -130,6 +132,30 @@ class Companion:
         except (ProcessLookupError, PermissionError):  # macOS forbids it where only zombies are left
             return False
         return True
+
+
+class _Guard:
+    """Ends a group of processes when this process is gone without having done so itself, as after `kill -9`."""
+
+    # Its input ends with the process that holds the other end, however that one ends.
+    _SCRIPT = 'read -r _; kill -s TERM -- -"$1"; sleep "$2"; kill -s KILL -- -"$1"'
+
+    def __init__(self, group: int) -> None:
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", self._SCRIPT, "sh", str(group), str(GENTLE_SECONDS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing left to be ended."""
+        with self._process:  # closes its input, and waits
+            self._process.kill()
 
 
 def remedy(command: str, exit_code: int, folder: Path) -> str | None:

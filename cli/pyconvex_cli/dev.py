@@ -52,7 +52,7 @@ async def develop(project: Path, settings: Settings, options: DevOptions, consol
     Answers with the exit code, or `RESTART`. Raises `StartFailed`.
     """
     host_options = HostOptions.from_settings(project, settings)
-    async with Host.open(replace(host_options, memory=options.ephemeral)) as host:
+    async with Host.open(replace(host_options, memory=options.ephemeral, journal=True)) as host:
         if options.ephemeral:
             collect_seldom()  # elsewhere deployments in memory share their process with tests
         host.store.report = _shown_on(console, json=options.json)

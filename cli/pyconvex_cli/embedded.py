@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -26,7 +27,7 @@ def embedded(project: Path, settings: Settings, *, load: bool) -> Generator["Emb
     """
     with asyncio.Runner() as runner:
         closing = AsyncExitStack()
-        options = HostOptions.from_settings(project, settings)
+        options = replace(HostOptions.from_settings(project, settings), journal=True)
         host = runner.run(closing.enter_async_context(Host.open(options)))
         try:
             if load:

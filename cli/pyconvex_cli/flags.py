@@ -24,6 +24,33 @@ Database = Annotated[
         help="Keep documents there: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE. [SQLite in .pyconvex]",
     ),
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="PYCONVEX_STORAGE",
+        help="Keep stored files there: FOLDER or s3://BUCKET/PREFIX?endpoint=URL. [.pyconvex/files]",
+    ),
+]
+TrustedProxies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-proxy",
+        metavar="NETWORK",
+        envvar="PYCONVEX_TRUSTED_PROXIES",
+        help="Believe the X-Forwarded headers of a proxy there, for example 10.0.0.0/8; repeatable. [none]",
+    ),
+]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allowed-host",
+        metavar="NAME",
+        envvar="PYCONVEX_ALLOWED_HOSTS",
+        help="Serve only requests for this host, for example *.example.com; repeatable. [any]",
+    ),
+]
 Url = Annotated[
     str | None,
     typer.Option(

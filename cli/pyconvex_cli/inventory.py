@@ -25,19 +25,26 @@ class FunctionInfo:
 
 @dataclass(frozen=True, slots=True)
 class RouteInfo:
-    """One route. `path` is as shown: prefixes end with `*`; `form` is exact, pattern, prefix or mount."""
+    """One route. `path` is as shown: prefixes end with `*`; `form` is exact, pattern, prefix or mount.
+
+    `names_cors` is whether its code names `Access-Control-Allow-Origin`.
+    """
 
     path: str
     method: str
     handler: str
     place: str
     form: str
+    names_cors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
+    """What a deployment offers. `cors` are the arguments of the router's `Cors`, if it has one."""
+
     functions: Sequence[FunctionInfo]
     routes: Sequence[RouteInfo]
+    cors: Mapping[str, Any] | None = None
 
     @classmethod
     def of_json(cls, answer: Mapping[str, Any]) -> "Inventory":
@@ -49,10 +56,17 @@ class Inventory:
             for each in answer["functions"]
         ]
         routes = [
-            RouteInfo(each["path"], each["method"], each["handler"], each["place"], each["form"])
+            RouteInfo(
+                each["path"],
+                each["method"],
+                each["handler"],
+                each["place"],
+                each["form"],
+                each.get("namesCors", False),
+            )
             for each in answer["routes"]
         ]
-        return cls(sorted(functions, key=lambda each: each.path), routes)
+        return cls(sorted(functions, key=lambda each: each.path), routes, answer.get("cors"))
 
 
 def arguments_text(validator: Mapping[str, Any] | None) -> str:

@@ -35,6 +35,7 @@ class JsonScreen:
             project=self._around.root.name,
             data=self._around.data or None,
             database=self._around.database or None,
+            storage=self._around.storage or None,
             url=urls[0] if urls else None,
             siteUrl=urls[1] if urls else None,
         )

@@ -30,6 +30,8 @@ EXAMPLES = {
     "routes": "pyconvex routes --match 'GET /getAuthorMessages/Ada'",
     "functions": "pyconvex functions --json > spec.json",
     "logs": "pyconvex logs -n 50 --status 5xx --function /sendImage",
+    "requests": "pyconvex requests --path /stripe --status 4xx",
+    "replay": "pyconvex replay last --to-test",
     "run": """pyconvex run messages:send_one '{"author": "Ada", "body": "hi"}'""",
     "env": "pyconvex env set CLIENT_ORIGIN http://localhost:5173",
     "limits": "pyconvex limits --limit action_seconds=20",

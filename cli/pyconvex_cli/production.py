@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 from pyconvex.engine.watchdog import Watchdog
 from pyconvex.errors import Problem
 from pyconvex.host import Host, HostOptions, Sockets, bind_sockets, run
+from pyconvex.host.files import is_bucket
 from pyconvex.host.ports import API_PORT, SITE_PORT
 from pyconvex.http.health import Phase
 from pyconvex.settings import Settings
@@ -163,16 +164,17 @@ class Production:
             logging.root.removeHandler(handler)
 
     async def _warn_of_others(self, host: Host) -> None:
-        """Stored files are on this machine's disk: other machines do not see them."""
-        if not self._options.shared or not self._alone or len(await host.store.living()) < 2:
+        """Stored files on this machine's disk: other machines do not see them."""
+        alone = not self._options.shared or not self._alone
+        if alone or is_bucket(self._options.storage) or len(await host.store.living()) < 2:
             return
-        folder = self._settings.data
+        folder = self._settings.storage or f"{self._settings.data}/files"
         self._events.warn(
             [
                 Problem(
                     "FilesAreLocal",
-                    f"other processes use this database, and stored files are kept in {folder}/files of each machine",
-                    hint=f"serve from one machine, or let all of them share {folder}/files, if functions store files",
+                    f"other processes use this database, and stored files are kept in {folder} of each machine",
+                    hint="if functions store files, keep them in a bucket: --storage s3://BUCKET/PREFIX",
                 )
             ]
         )

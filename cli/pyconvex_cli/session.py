@@ -113,6 +113,7 @@ class DevSession:
             root=self._project,
             data="" if self._host.options.memory else self._settings.data,
             database=self._host.options.database_shown,
+            storage=self._host.options.storage_shown,
             urls=(self._sockets.api_url, self._sockets.site_url) if self._sockets else None,
             interactive=self._interactive,
         )
@@ -213,6 +214,7 @@ class DevSession:
     async def _stay(self, known: Mapping[Path, Stamp], server: "asyncio.Task[None] | None") -> None:
         watchdog = Watchdog(self._loop, self._blocked, self._project)
         self._host.store.on_commit(self._data_changed)
+        self._host.environment.on_change(self._variables_changed)
         await asyncio.to_thread(self._watcher.start, known)
         self._keep_files_current()
         watchdog.start()
@@ -258,6 +260,10 @@ class DevSession:
     def _data_changed(self, commit: Commit) -> None:
         if self._awaited.concerned(commit):
             self._retry_later()
+
+    def _variables_changed(self, names: frozenset[str]) -> None:
+        if not names.isdisjoint(self._host.variables_read):
+            self._loop.call_soon(self._reload_soon, (), context=self._context)
 
     def _retry_later(self) -> None:
         if self._retry is None:

@@ -61,6 +61,7 @@ class TextScreen:
         paint = self._terminal.paint
         around = self._around
         kept = f"data in {around.database or (around.data and f'{around.data}/') or 'memory'}"
+        kept += f" · files in {around.storage}" if around.storage else ""
         self._say([f"{paint('title', 'pyconvex')} {__version__} · {around.root.name} · {paint('muted', kept)}"])
         self.addresses()
         if self._rows:

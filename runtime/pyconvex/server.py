@@ -25,12 +25,15 @@ from .functions.decorators import (
     query,
 )
 from .functions.documents import ScheduledFunctionId, StorageId
+from .functions.fetch.abort_signal import AbortError, AbortSignal
 from .functions.fetch.blob import Blob, File
+from .functions.fetch.event_stream import ServerSentEvent
 from .functions.fetch.form_data import FormData
 from .functions.fetch.headers import Headers
-from .functions.fetch.request import Request
+from .functions.fetch.request import Client, Request
 from .functions.fetch.response import Response
 from .functions.fetch.url import URL, URLSearchParams
+from .functions.middleware import Middleware, Next
 from .functions.pagination import (
     PaginationOpts,
     PaginationResult,
@@ -40,23 +43,33 @@ from .functions.pagination import (
 from .functions.references import FunctionReference, api, internal
 from .functions.router import HttpRouter, http_router
 from .functions.user_identity import UserIdentity
+from .functions.webhooks.github import GitHubWebhook
+from .functions.webhooks.standard import StandardWebhook
+from .functions.webhooks.stripe import StripeWebhook
+from .functions.webhooks.verification import WebhookVerificationError
 from .schema import define_schema, define_table
 
 __all__ = [
     "URL",
+    "AbortError",
+    "AbortSignal",
     "ActionCtx",
     "Auth",
     "AuthConfig",
     "Blob",
+    "Client",
     "Cors",
     "DatabaseReader",
     "DatabaseWriter",
     "File",
     "FormData",
     "FunctionReference",
+    "GitHubWebhook",
     "Headers",
     "HttpRouter",
+    "Middleware",
     "MutationCtx",
+    "Next",
     "PaginationOpts",
     "PaginationResult",
     "QueryCtx",
@@ -64,12 +77,16 @@ __all__ = [
     "Response",
     "ScheduledFunctionId",
     "Scheduler",
+    "ServerSentEvent",
+    "StandardWebhook",
     "StorageActionWriter",
     "StorageId",
     "StorageReader",
     "StorageWriter",
+    "StripeWebhook",
     "URLSearchParams",
     "UserIdentity",
+    "WebhookVerificationError",
     "action",
     "api",
     "auth_config",

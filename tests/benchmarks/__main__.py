@@ -13,6 +13,8 @@ TITLES = {
     "start": "start: process to first response",
     "reload": "reload: file saved to first response from the new code, under light load",
     "http": "http: a trivial HTTP action",
+    "echo": "20 MiB to an HTTP action and back",
+    "files": "stored files: a large one up and down again",
     "queries": "queries over the client API",
     "fanout": "one commit to all subscribers of a query, over WebSockets",
     "invalidation": "one commit among many live queries, over WebSockets",

@@ -18,6 +18,31 @@ async def hello(ctx: ActionCtx, request: Request) -> Response:
 default = http
 """
 
+ECHO = """\
+from pyconvex.server import Request, Response, http_router
+from ._generated.server import ActionCtx
+
+http = http_router()
+
+
+@http.route(path="/", method="GET")
+async def hello(ctx: ActionCtx, request: Request) -> Response:
+    return Response("hello")
+
+
+@http.route(path="/whole", method="POST")
+async def whole(ctx: ActionCtx, request: Request) -> Response:
+    return Response(await request.bytes())
+
+
+@http.route(path="/streamed", method="POST")
+async def streamed(ctx: ActionCtx, request: Request) -> Response:
+    return Response(request.body)
+
+
+default = http
+"""
+
 SCHEMA = """\
 from pyconvex.server import define_schema, define_table
 from pyconvex.values import v
@@ -253,6 +278,26 @@ default = http
 """
 
 
+FILES = """\
+from ._generated.server import MutationCtx, QueryCtx, mutation, query
+
+
+@mutation
+async def upload_url(ctx: MutationCtx) -> str:
+    return await ctx.storage.generate_upload_url()
+
+
+@query
+async def url(ctx: QueryCtx, id: str):
+    return await ctx.storage.get_url(id)
+
+
+@mutation
+async def remove(ctx: MutationCtx, id: str) -> None:
+    await ctx.storage.delete(id)
+"""
+
+
 def write(folder: Path, files: Mapping[str, str]) -> Path:
     """Write a project; a path without a folder belongs into `convex/`."""
     for name, text in files.items():
@@ -266,6 +311,10 @@ def hello(folder: Path) -> Path:
     return write(folder, {"http.py": HELLO})
 
 
+def echo(folder: Path) -> Path:
+    return write(folder, {"http.py": ECHO})
+
+
 def messages(folder: Path) -> Path:
     return write(folder, {"schema.py": SCHEMA, "messages.py": MESSAGES, "http.py": HTTP})
 
@@ -277,6 +326,10 @@ def growing(folder: Path) -> Path:
 def board(folder: Path) -> Path:
     """A table with two queries for subscribers, and a trivial function of each kind."""
     return write(folder, {"schema.py": BOARD_SCHEMA, "board.py": BOARD, "http.py": BOARD_HTTP})
+
+
+def files(folder: Path) -> Path:
+    return write(folder, {"files.py": FILES})
 
 
 def marked(folder: Path, modules: int) -> Path:

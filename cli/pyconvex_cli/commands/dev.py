@@ -33,6 +33,9 @@ def dev(
         ),
     ] = None,
     database: flags.Database = None,
+    storage: flags.Storage = None,
+    trusted_proxy: flags.TrustedProxies = None,
+    allowed_host: flags.AllowedHosts = None,
     limit: flags.Limits = None,
     once: Annotated[bool, typer.Option("--once", help="Load once, write what is generated, and stop.")] = False,
     until_success: Annotated[
@@ -64,7 +67,7 @@ def dev(
 ) -> None:
     """Serve the project, and swap in new code at every save."""
     # read through the context, with the environment and pyproject.toml
-    del host, port, site_port, database, limit, tail_logs
+    del host, port, site_port, database, storage, trusted_proxy, allowed_host, limit, tail_logs
     if once and until_success:
         raise WrongUsage("--once and --until-success exclude each other")
     if start is not None and (once or until_success):

@@ -37,6 +37,7 @@ def start(
         ),
     ] = None,
     database: flags.Database = None,
+    storage: flags.Storage = None,
     data: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", envvar="PYCONVEX_DATA", help="Folder of what is kept here. [.pyconvex]"),
@@ -53,6 +54,8 @@ def start(
         str | None,
         typer.Option(metavar="URL", envvar="PYCONVEX_SITE_URL", help="Where they reach HTTP actions. [host and port]"),
     ] = None,
+    trusted_proxy: flags.TrustedProxies = None,
+    allowed_host: flags.AllowedHosts = None,
     workers: Annotated[
         str | None,
         typer.Option(metavar="N", envvar="PYCONVEX_WORKERS", help="Processes to serve with, on PostgreSQL. [1]"),
@@ -78,8 +81,8 @@ def start(
 ) -> None:
     """Serve the project in production: no watching, errors redacted, logs as JSON on standard output."""
     # all of these are read through the context, with the environment and pyproject.toml
-    del host, port, site_port, database, data, cloud_url, site_url, workers, drain_seconds, shutdown_seconds
-    del limit, verbose
+    del host, port, site_port, database, storage, data, cloud_url, site_url, workers, drain_seconds, shutdown_seconds
+    del limit, trusted_proxy, allowed_host, verbose
     project = find_project()
     settings = project_settings(ctx, project)
     if settings.workers > 1:

@@ -7,10 +7,11 @@ The execution of the code that runs right now is found through a context variabl
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from pyconvex.clock import execution_id
 from pyconvex.engine.lines import Lines, StreamedLines
@@ -43,8 +44,7 @@ class Caller(StrEnum):
     ACTION = "Action"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """Who asks for a function, and why. `request_id` is shared by everything that one request sets off."""
 
     caller: Caller
@@ -54,6 +54,8 @@ class Call:
     user_agent: str | None = None
     job: str | None = None
     """Id of the scheduled function that this is, or belongs to."""
+    arrived_ms: float | None = None
+    """When a request that a developer sends again came first (milliseconds since 1970): webhooks are as old as then."""
 
 
 class Execution:

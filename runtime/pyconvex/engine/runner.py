@@ -6,6 +6,7 @@ time limit. Each leaves one entry in the log.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Set
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from pyconvex.engine.boundary import check_callable, shown_path
 from pyconvex.engine.cursors import Cursors
 from pyconvex.engine.execution import Call, Execution
 from pyconvex.engine.failures import Failure, describe
+from pyconvex.engine.file_removals import FileRemovals
 from pyconvex.engine.http_execution import HttpExecution
 from pyconvex.engine.outstanding import Outstanding
 from pyconvex.engine.pagination import Journal
@@ -25,8 +27,9 @@ from pyconvex.engine.paths import check_path, not_found
 from pyconvex.engine.reports import report
 from pyconvex.engine.services import Services
 from pyconvex.engine.transactions import Done
+from pyconvex.engine.upload_tokens import UploadTokens
 from pyconvex.errors import DeveloperError, Place, RequestRefused
-from pyconvex.functions.function import Function, Kind, RegisteredFunction, Visibility
+from pyconvex.functions.function import Function, Kind, Visibility
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from pyconvex.engine.transactions import Around
     from pyconvex.engine.versions import Versions
     from pyconvex.files.storage import FileStorage
+    from pyconvex.functions.middleware import Runnable
     from pyconvex.loading.registry import Registry
     from pyconvex.settings import Limits
     from pyconvex.store.keys import ReadSet
@@ -83,7 +87,19 @@ class Runner:
         secret: bytes,
     ) -> None:
         outstanding = Outstanding(store, limits, clock)
-        self.services = Services(store, files, environment, logs, limits, clock, urls, Cursors(secret), outstanding)
+        self.services = Services(
+            store,
+            files,
+            environment,
+            logs,
+            limits,
+            clock,
+            urls,
+            Cursors(secret),
+            outstanding,
+            UploadTokens(secret, clock),
+            FileRemovals(files),
+        )
         self.versions = versions
         self._permits = ActionPermits(limits.concurrent_actions)
 
@@ -165,7 +181,7 @@ class Runner:
 
         Raises what `fn` raises; then nothing of it was kept.
         """
-        code = getattr(fn, "__code__", None)
+        code = getattr(inspect.unwrap(fn), "__code__", None)
         place = Place(code.co_filename, code.co_firstlineno) if code is not None else Place("<inline>", 1)
         function = Function("<inline>", kind, Visibility.INTERNAL, None, None, fn, place)
         with self.versions.lease() as registry:
@@ -176,7 +192,7 @@ class Runner:
     def http_action(
         self,
         registry: Registry,
-        function: RegisteredFunction[..., Any] | None,
+        function: Runnable | None,
         call: Call,
         identifier: str,
         *,

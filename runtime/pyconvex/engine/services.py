@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from pyconvex.clock import Clock
     from pyconvex.engine.cursors import Cursors
     from pyconvex.engine.environment import Environment, Urls
+    from pyconvex.engine.file_removals import FileRemovals
     from pyconvex.engine.logs import LogBook
     from pyconvex.engine.outstanding import Outstanding
+    from pyconvex.engine.upload_tokens import UploadTokens
     from pyconvex.files.storage import FileStorage
     from pyconvex.settings import Limits
     from pyconvex.store.store import Store
@@ -27,3 +29,5 @@ class Services(Struct, frozen=True):
     urls: Urls
     cursors: Cursors
     outstanding: Outstanding
+    uploads: UploadTokens
+    removals: FileRemovals

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from msgspec import Struct
+
 from pyconvex import __version__
 from pyconvex.clock import Clock, SystemClock
 from pyconvex.engine import environment as function_environ
@@ -19,9 +21,11 @@ from pyconvex.engine.console import captured, function_print
 from pyconvex.engine.daemon_thread import in_daemon_thread
 from pyconvex.engine.determinism import SUBSTITUTES
 from pyconvex.engine.environment import Environment, Urls
+from pyconvex.engine.file_sweep import FileSweep
 from pyconvex.engine.live_queries import LiveQueries
 from pyconvex.engine.log_store import LogStore
 from pyconvex.engine.logs import LogBook
+from pyconvex.engine.request_journal import RequestJournal
 from pyconvex.engine.runner import Runner
 from pyconvex.engine.scheduler import Scheduler
 from pyconvex.engine.secret import deployment_secret
@@ -29,9 +33,9 @@ from pyconvex.engine.time_limit import TimeLimitExceeded, progress
 from pyconvex.engine.tokens import Tokens
 from pyconvex.engine.versions import Versions
 from pyconvex.errors import LoadFailed, Place, Problem, StartFailed, UnfitDocument
-from pyconvex.files.local import LocalFiles
 from pyconvex.http.app import DRAIN_SECONDS, App
 from pyconvex.http.deployment import Deployment
+from pyconvex.http.proxies import Proxies
 from pyconvex.loading.changes import Changes, changes_between
 from pyconvex.loading.loader import Loaded, Loader
 from pyconvex.loading.registry import Registry, empty_registry
@@ -48,6 +52,8 @@ from pyconvex.sync.services import Services as SyncServices
 from .admin_key import admin_key, instance_name, new_admin_key, shared_admin_key
 from .code import code_digest
 from .database import SQLITE, is_shared, persistence_for, shown
+from .files import shown as storage_shown
+from .files import storage_for
 from .lock import Running, announced, deployment_lock
 from .ports import Sockets, bind_sockets
 
@@ -62,22 +68,28 @@ class HostOptions:
     """What a deployment is made of.
 
     `project` is the folder that holds everything; `functions` and `data` may be relative to it. With `memory` nothing
-    is kept on disk and no lock is taken, whatever `database` says (as the setting of that name). `redact` keeps error
-    texts and log lines from clients. Without `announced`, `.pyconvex/server.json` does not say that it is served.
-    What is in progress when serving ends has `patience_seconds` to end by itself. `cloud_url` and `site_url` are what
-    functions take for the deployment's addresses, when clients do not reach it where it listens.
+    is kept on disk and no lock is taken, whatever `database` and `storage` say (as the settings of these names).
+    `redact` keeps error texts and log lines from clients. Without `announced`, `.pyconvex/server.json` does not say
+    that it is served. With `journal` the last requests to HTTP actions are kept. What is in progress when serving ends
+    has `patience_seconds` to end by itself. `cloud_url` and `site_url` are what functions take for the deployment's
+    addresses, when clients do not reach it where it listens. `trusted_proxies` and `allowed_hosts` are the settings of
+    these names.
     """
 
     project: Path
     functions: Path = Path("convex")
     data: Path = Path(".pyconvex")
     database: str = field(default=SQLITE, repr=False)
+    storage: str | None = None
     memory: bool = False
     redact: bool = False
     announced: bool = True
+    journal: bool = False
     patience_seconds: float = DRAIN_SECONDS
     cloud_url: str | None = None
     site_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=SystemClock)
 
@@ -99,6 +111,11 @@ class HostOptions:
         """What keeps the documents, for people; empty when the data folder or memory does."""
         return "" if self.memory else shown(self.database)
 
+    @property
+    def storage_shown(self) -> str:
+        """What keeps the stored files, for people; empty when the data folder or memory does."""
+        return "" if self.memory else storage_shown(self.storage)
+
     @classmethod
     def from_settings(cls, project: Path, settings: Settings) -> "HostOptions":
         return cls(
@@ -106,12 +123,14 @@ class HostOptions:
             functions=Path(settings.functions),
             data=Path(settings.data),
             database=settings.database,
+            storage=settings.storage,
+            trusted_proxies=settings.trusted_proxies,
+            allowed_hosts=settings.allowed_hosts,
             limits=settings.limits,
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reloaded:
+class Reloaded(Struct, frozen=True, kw_only=True):
     """A version that serves now, and what is different from the one before."""
 
     registry: Registry
@@ -144,6 +163,8 @@ class Host:
         self.runner = deployment.runner
         self.versions = deployment.versions
         self.environment = deployment.environment
+        self.variables_read: frozenset[str] = frozenset()
+        """The variables that the modules which serve now have read while they were loaded."""
         self.logs = deployment.logs
         self.store = deployment.store
         self.urls = deployment.urls
@@ -152,6 +173,7 @@ class Host:
         """Where other processes use the same database: whose code is the newest."""
         self.scheduler = Scheduler(deployment.runner, eligible=self._runs_jobs)
         """Runs jobs while the deployment is served, from the first version of the functions on."""
+        self._sweep = FileSweep(deployment.runner.services)
         self._loader = Loader(
             options.functions_folder,
             root=options.project,
@@ -212,10 +234,19 @@ class Host:
 
         self._use(sockets)
         self.scheduler.start()
+        self._sweep.start()
+        self.app.lifespans.start(self.registry)
         running = Running(os.getpid(), sockets.api_url, sockets.site_url, __version__)
         silent = self.options.memory or not self.options.announced
         with nullcontext() if silent else announced(self.options.data_folder, running):
-            await serve(self.app, sockets, shutdown=shutdown, close=self._close, shared=not self.options.announced)
+            await serve(
+                self.app,
+                sockets,
+                shutdown=shutdown,
+                close=self._close,
+                shared=not self.options.announced,
+                limits=self.options.limits,
+            )
 
     async def _close(self) -> None:
         """Let requests and jobs end, and take no more."""
@@ -232,14 +263,15 @@ class Host:
             await asyncio.wait([previous])
         self._loading, self._next = self._next, None
         began = time.perf_counter()
-        with self.environment.visible():
+        with self.environment.visible() as variables_read:
             loaded = await in_daemon_thread(self._loader.load, "pyconvex-reload")
         deployments, code = self.deployments, ""
         if deployments is not None:
             code = await in_daemon_thread(lambda: code_digest(loaded, self.options.project), "pyconvex-reload")
         schema = await self._activate(loaded, None if deployments is None else deployments.push(code))
         changes = changes_between(self.registry, loaded.registry)
-        self.versions.swap(loaded.registry, loaded.retire)
+        self.versions.swap(loaded.registry, self.app.lifespans.entered(loaded.registry, loaded.retire))
+        self.variables_read = frozenset(variables_read)
         self.deployment.live.reloaded()
         if deployments is not None:
             await deployments.serve(code)
@@ -299,6 +331,7 @@ class Host:
             reload.cancel()
         if reloads:
             await asyncio.wait(reloads)
+        await self._sweep.close()
         if self.deployments is not None:
             await self.deployments.close()
         await asyncio.gather(self.app.close(), self.sync.close(), self.scheduler.close())
@@ -334,15 +367,27 @@ async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) ->
     closing.push_async_callback(store.close)
     logs = LogBook(clock, None if options.memory else LogStore(folder / "logs", limits.log_history_bytes))
     closing.callback(logs.close)
+    journal = None
+    if options.journal:
+        journal = RequestJournal(None if options.memory else folder / "requests.sqlite3", limits)
+        closing.callback(journal.close)
     urls = Urls()
     environment = Environment(store, limits, urls)
     await environment.open()
     secret, shared_name = await deployment_secret(store, clock, instance_name(options.project))
-    files = LocalFiles(folder / "files", clock=clock, shared=options.shared)
+    files = await storage_for(
+        None if options.memory else options.storage,
+        project=options.project,
+        folder=folder,
+        secret=secret,
+        clock=clock,
+        shared=options.shared,
+    )
     versions = Versions(empty_registry(options.project, options.functions_folder))
     name = shared_name if options.shared else instance_name(options.project)
     key = _admin_key(options, folder / "admin_key", name, secret)
     runner = Runner(store, files, environment, logs, limits, clock, versions, urls, secret)
+    closing.push_async_callback(runner.services.removals.close)
     live = LiveQueries(runner, redact=options.redact)
     closing.push_async_callback(live.close)
     return Deployment(
@@ -362,6 +407,8 @@ async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) ->
         admin_key=key,
         authentication=Authentication(key, Tokens(clock, redact=options.redact), versions),
         redact=options.redact,
+        proxies=Proxies(options.trusted_proxies, options.allowed_hosts),
+        journal=journal,
     )
 
 

@@ -11,6 +11,7 @@ from .health import PATH as HEALTH
 from .health import Health
 from .media import BYTES, TEXT
 from .openapi import OpenApi
+from .requests_api import RequestsApi
 from .snapshot_api import SnapshotApi
 from .storage_api import StorageApi
 from .watch_api import WatchApi
@@ -20,7 +21,7 @@ Methods = Mapping[str, Endpoint]
 
 
 def endpoints_of(
-    deployment: Deployment, health: Health, watches: WatchApi
+    deployment: Deployment, health: Health, watches: WatchApi, requests: RequestsApi
 ) -> tuple[Mapping[str, Methods], list[tuple[str, Methods]]]:
     """Every path the API claims, and every prefix of paths; each with a preflight."""
     client, snapshots = ClientApi(deployment), SnapshotApi(deployment)
@@ -44,11 +45,16 @@ def endpoints_of(
         "/api/list_environment_variables": _get(admin.list_environment_variables),
         "/api/stream_function_logs": _get(admin.stream_function_logs),
         "/api/app_metrics/stream_function_logs": _get(admin.stream_function_logs),
+        "/api/stream_udf_execution": _get(admin.stream_udf_execution),
         "/api/pyconvex/deployment": _get(admin.deployment),
         "/api/pyconvex/logs": _get(admin.logs),
         "/api/pyconvex/push": {"POST": admin.push},
+        "/api/pyconvex/replay": {"POST": requests.replay},
         "/api/pyconvex/report": {"POST": client.report},
+        "/api/pyconvex/request": _get(requests.show),
+        "/api/pyconvex/requests": _get(requests.list),
         "/api/pyconvex/watch": {"POST": watches.watch},
+        "/api/storage/upload": {"POST": storage.upload},
     }
     prefixed: dict[str, dict[str, Endpoint]] = {
         "/api/run/": {"POST": client.run},
