@@ -44,6 +44,10 @@ def test_a_missing_variable_is_waited_for_and_a_save_shows_its_issuers(tmp_path:
             return running.fetch("POST", "/api/query", asked, headers, port=running.port).json.get("value") == "ada"
 
         wait_until(answers, "the deployment to load once the variable is set")
+        assert pyconvex("env", "set", "MY_ISSUER", "https://other", folder=folder).exit_code == 0
+        wait_until(lambda: "+ auth https://other" in running.said, "another value to be read without a save")
+        assert pyconvex("env", "set", "MY_ISSUER", ISSUER.url, folder=folder).exit_code == 0
+        wait_until(answers, "the first value to count again")
         (folder / "convex/auth_config.py").write_text(AUTH.replace(VARIABLE, "'x'"))
-        wait_until(lambda: f"− auth {ISSUER.url}" in running.said, "the save to show its change")
-        assert "+ auth https://x" in running.said
+        changed = f"+ auth https://x  − auth {ISSUER.url}"
+        wait_until(lambda: changed in running.said, "the save to show its change")

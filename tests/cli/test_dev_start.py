@@ -142,6 +142,15 @@ def test_asked_twice_nothing_is_left_behind_either(project: Path) -> None:
         wait_until(lambda: not any(map(lives, pids)), "both have ended")
 
 
+@pytest.mark.parametrize("script", ["stays.py", "ignores.py"])
+def test_it_ends_even_when_dev_is_killed(project: Path, script: str) -> None:
+    with dev(project, "--start", f"{PYTHON} {script}") as running:
+        pids = children(running)
+        running.process.kill()
+        running.process.wait(30)
+        wait_until(lambda: not any(map(lives, pids)), "both have ended")
+
+
 def test_what_the_command_leaves_behind_ends_too(project: Path) -> None:
     output = project / "out.txt"
     process = started(

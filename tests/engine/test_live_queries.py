@@ -235,6 +235,21 @@ def test_a_client_may_have_seen_what_the_database_has_lost(every_engine: str, tm
     asyncio.run(story())
 
 
+def test_nobody_has_seen_tomorrow_whenever_it_is_said(every_engine: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with live(tmp_path, MODULES) as it:
+            session = it.watcher("texts")
+            tomorrow = 2**63 - 1
+            session.subscriptions.refresh()
+            session.subscriptions.refresh(tomorrow)  # while the first one is waited for
+            assert (await session.view()).ts < tomorrow
+            await it.value("send", body="a")
+            await session.shows(0, ["a"])
+            assert session.views[-1].ts < tomorrow
+
+    asyncio.run(story())
+
+
 def test_queries_come_and_go(tmp_path: Path) -> None:
     async def story() -> None:
         async with live(tmp_path, MODULES) as it:
@@ -450,6 +465,47 @@ def test_a_session_that_fails_harms_no_other(tmp_path: Path) -> None:
             await good.shows(0, ["a"])
             await until(lambda: len(bad.views) == 2)
             assert [type(each) for each in reported] == [ZeroDivisionError] * 2
+
+    asyncio.run(story())
+
+
+def test_nor_does_one_that_fails_at_the_news(tmp_path: Path) -> None:
+    async def story() -> None:
+        reported: list[object] = []
+
+        def broken() -> None:
+            raise ZeroDivisionError
+
+        async with live(tmp_path, MODULES) as it:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+            bad, good = it.queries.subscriptions(broken, lambda _: None), it.watcher("texts")
+            bad.add(0, "m:texts", {})
+            bad.refresh()
+            await good.view()
+            await it.value("send", body="a")
+            await good.shows(0, ["a"])
+            await until(lambda: bool(reported))
+            assert [type(each) for each in reported] == [ZeroDivisionError]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_who_asks_or_leaves_before_the_news_is_not_told(tmp_path: Path, follows: bool) -> None:
+    async def story() -> None:
+        async with live(tmp_path, MODULES) as it:
+            asking, leaving = it.watcher("texts", eager=False), it.watcher("texts", eager=False)
+            await asking.view()
+            await leaving.view()
+            for each in (asking, leaving):
+                each.subscriptions.follows = follows
+                each.subscriptions.stale()  # as after a commit; they are told in the next turn of the loop
+            asking.subscriptions.refresh()
+            leaving.subscriptions.close()
+            await until(lambda: len(asking.views) == 2)
+            await quiet()
+            assert (asking.told, len(asking.views)) == (0, 2)
+            assert (leaving.told, len(leaving.views)) == (0, 1)
 
     asyncio.run(story())
 

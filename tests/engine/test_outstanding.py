@@ -111,6 +111,41 @@ def test_beyond_the_limit_nothing_more_is_scheduled(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("every_engine")
+def test_mutations_at_the_same_moment_do_not_pass_it_together(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with limited(tmp_path) as d:
+            await d.value("schedule")
+            outcomes = await asyncio.gather(*[d.call("schedule", count=2) for _ in range(6)])
+            refused = [outcome.failure.message for outcome in outcomes if outcome.failure is not None]
+            assert refused == [f"Uncaught LimitExceeded: {REFUSED}"] * 4
+            [kept] = [outcome.value for outcome in outcomes if outcome.failure is None][:1]
+            assert isinstance(kept, list)
+            assert await d.value("states") == ["pending"] * 5
+            ends = await asyncio.gather(d.call("cancel", ids=kept[:1]), *[d.call("act") for _ in range(3)])
+            assert sum(outcome.failure is None for outcome in ends) <= 2
+            assert (await d.value("states")).count("pending") <= 5
+
+    asyncio.run(main())
+
+
+def test_nor_do_those_of_several_nodes(tmp_path: Path) -> None:
+    async def main() -> None:
+        with database_of("postgres", tmp_path) as database:
+            async with (
+                limited(tmp_path / "a", persistence=database.persistence()) as own,
+                limited(tmp_path / "b", persistence=database.persistence()) as other,
+            ):
+                for d in (own, other):
+                    await d.value("cancel", ids=await d.value("schedule"))  # both have counted
+                calls = [d.call("schedule", count=3) for d in (own, other) for _ in range(3)]
+                outcomes = await asyncio.gather(*calls)
+                assert [outcome.failure is None for outcome in outcomes].count(True) == 1
+                assert (await own.value("states")).count("pending") == 3
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("every_engine")
 def test_what_has_run_makes_room_and_what_runs_does_not(tmp_path: Path) -> None:
     async def main() -> None:
         clock = ManualClock()

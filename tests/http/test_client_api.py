@@ -93,6 +93,11 @@ def test_success(tmp_path: Path) -> None:
             "convex_encoded_json",
             b'{"big":{"$integer":"BQAAAAAAAAA="},"bytes":{"$bytes":"YWI="},"half":0.5,"none":null,"number":5.0}',
         ),
+        (
+            "convex_json",
+            b'{"big":{"$integer":"BQAAAAAAAAA="},"bytes":{"$bytes":"YWI="},"half":0.5,"none":null,"number":5.0}',
+        ),
+        ("convex_clean_json", b'{"big":"5","bytes":"YWI=","half":0.5,"none":null,"number":5.0}'),
         ("json", b'{"big":"5","bytes":"YWI=","half":0.5,"none":null,"number":5.0}'),
         ("export_json", b'{"big":5,"bytes":{"$bytes":"YWI="},"half":0.5,"none":null,"number":5.0}'),
     ],
@@ -185,6 +190,37 @@ def test_query_over_get(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "status", "answer"),
+    [
+        ("messages/count", 200, {"value": 0.0}),
+        ("messages/default", 200, {"value": "the default"}),
+        ("admin%2Freports/count", 200, {"value": 0.0}),
+        ("admin/reports/default", 200, {"value": "the default"}),
+        ("messages%20/count", 400, {"code": "BadConvexFunctionIdentifier"}),
+        ("messages", 400, {"code": "MissingIdentifier"}),
+        ("messages/", 400, {"code": "MissingIdentifier"}),
+        ("messages//count", 400, {"code": "MissingIdentifier"}),
+        ("", 400, {"code": "MissingIdentifier"}),
+        ("messages/hidden", 200, {"status": "error"}),
+        ("messages/lsit", 200, {"status": "error"}),
+        ("nowhere/list", 200, {"status": "error"}),
+    ],
+)
+def test_functions_named_by_the_url(tmp_path: Path, path: str, status: int, answer: dict[str, object]) -> None:
+    async def story(server: Served) -> None:
+        reply = await server.call(f"/api/run/{path}", {"args": {}})
+        assert reply.status == status
+        assert {name: reply.json[name] for name in answer} == answer
+        if answer == {"status": "error"}:
+            text = f"Could not find function for '{path.replace('/', ':')}'. Did you forget to run `pyconvex dev`?"
+            assert text in reply.json["errorMessage"]
+        without = await server.call("/api/run/messages/count", {"format": "json"})
+        assert (without.status, without.json["code"]) == (400, "BadJsonBody")
+
+    serving(tmp_path, story)
+
+
+@pytest.mark.parametrize(
     "path", ["messages:echo", "messages.js:echo", "messages.py:echo", "admin/reports:echo", "admin/reports.js:echo"]
 )
 def test_paths(tmp_path: Path, path: str) -> None:
@@ -272,6 +308,7 @@ def test_authorization_is_verified_before_anything_runs(tmp_path: Path, header: 
         (b'{"path":"messages:echo","args":{"value":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "BadJsonBody"),
         (b'{"path":"messages:echo","args":' + b'{"value":' * 3000 + b"1" + b"}" * 3000 + b"}", "BadJsonBody"),
         (b'{"path":"messages:echo","args":{"value":1},"format":"xml"}', "BadFormat"),
+        (b'{"path":"messages:echo","args":{"value":1},"format":""}', "BadFormat"),
         (b'{"path":"messages:echo","args":{"value":1},"componentPath":"other"}', "ComponentNotFound"),
         (b'{"path":"\\u0000:x","args":{}}', "BadConvexFunctionIdentifier"),
     ],

@@ -44,7 +44,7 @@ ROWS = {
         "AuthConfigNotCalled",
         "`default` is the function `auth_config` itself, not an auth configuration",
         "convex/auth_config.py:2:1",
-        "call it: `auth = auth_config(...)`, then `default = auth`",
+        "call it: `auth = auth_config(oidc(domain=..., application_id=...))`, then `default = auth`",
     ),
     "None": Row("default = None\n", "AuthConfigDefaultWrong", f"{WRONG} None, not an auth configuration",
                 "convex/auth_config.py:1:1", OTHERWISE),

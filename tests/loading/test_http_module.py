@@ -76,6 +76,31 @@ def test_all_bad_routes_are_told_at_once(folder: FunctionsFolder) -> None:
     ]
 
 
+def test_routes_without_a_handler_are_told_of_beside_other_bad_ones(folder: FunctionsFolder) -> None:
+    folder.write("messages.py", HANDLERS)
+    text = (
+        'http.route(path="/a", method="GET")\n'
+        'http.route(path="b", method="GET", handler=get)\n'
+        'http.route(path="/c", method="GET")\n'
+        "default = http\n"
+    )
+    folder.write("http.py", ROUTES + text)
+    first = 1 + ROUTES.count("\n")
+    assert [(problem.code, str(problem.place)) for problem in folder.problems()] == [
+        ("PathWithoutSlash", f"convex/http.py:{first + 1}"),
+        ("RouteWithoutHandler", f"convex/http.py:{first}"),
+        ("RouteWithoutHandler", f"convex/http.py:{first + 2}"),
+    ]
+
+
+def test_a_route_whose_function_is_never_reached_is_not_without_one(folder: FunctionsFolder) -> None:
+    folder.write("messages.py", HANDLERS)
+    stacked = '@http.route(path="/a", method="GET")\n@http.route(path="a", method="GET")\n'
+    failing = '@http.route(path="/b", method="GET")\nasync def b(ctx, request=missing):\n    pass\n'
+    folder.write("http.py", ROUTES + stacked + "async def a(ctx, request):\n    pass\n" + failing)
+    assert [problem.code for problem in folder.problems()] == ["PathWithoutSlash"]
+
+
 def test_ten_of_them_are_enough(folder: FunctionsFolder) -> None:
     folder.write("messages.py", HANDLERS)
     folder.write("http.py", ROUTES + 'http.route(path="a", method="GET", handler=get)\n' * 12 + "default = http\n")

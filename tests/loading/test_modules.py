@@ -201,6 +201,26 @@ def test_two_spellings_of_one_module(folder: FunctionsFolder) -> None:
     )
 
 
+@pytest.mark.parametrize("other", ["report.py", "report/daily.py"])
+def test_a_function_and_a_module_of_one_path(folder: FunctionsFolder, other: str) -> None:
+    folder.write("admin.py", FUNCTION.format(name="report"))
+    folder.write(f"admin/{other}", FUNCTION.format(name="default"))
+    problem = folder.problem()
+    assert (problem.message, problem.hint) == (
+        f"the function `report` and `convex/admin/{other}` are both `admin.report`",
+        "rename one of them",
+    )
+    assert problem.place is not None
+    assert (problem.code, problem.place.file) == ("SamePathTwice", "convex/admin.py")
+    assert problem.also == (Place(f"convex/admin/{other}", 1),)
+
+
+def test_other_names_of_a_module_beside_its_folder_are_free(folder: FunctionsFolder) -> None:
+    folder.write("admin.py", FUNCTION.format(name="f") + "report = 1\n")
+    folder.write("admin/report.py", FUNCTION.format(name="default"))
+    assert set(folder.load().registry.functions) == {"admin:f", "admin/report:default"}
+
+
 def test_an_imported_function_belongs_to_its_own_module(folder: FunctionsFolder) -> None:
     folder.write("a.py", FUNCTION.format(name="f"))
     folder.write("b.py", "from .a import f\nfrom .a import f as g\n")

@@ -13,6 +13,7 @@ from pyconvex.settings import Limits
 from pyconvex.store.sqlite import SqlitePersistence
 from pyconvex.store.sqlite_file import MIGRATIONS
 from pyconvex.store.store import Store
+from pyconvex.store.transaction import Transaction
 
 
 def refusal(path: Path) -> StartFailed:
@@ -141,3 +142,34 @@ def test_a_database_that_another_program_writes(tmp_path: Path, monkeypatch: pyt
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert refusal(path).code == "DatabaseLocked"
+
+
+def test_who_is_cancelled_while_it_closes_closes_again(tmp_path: Path) -> None:
+    path = tmp_path / "pyconvex.db"
+
+    async def main() -> None:
+        persistence = SqlitePersistence(path)
+        store = Store(persistence, Limits(), SystemClock())
+        await store.open()
+        go_on = asyncio.Event()
+
+        async def slow(transaction: Transaction) -> None:
+            await go_on.wait()
+            await transaction.insert("notes", {})
+
+        mutation = asyncio.create_task(store.mutate(slow))
+        await asyncio.sleep(0)
+        for _ in range(2):
+            closing = asyncio.create_task(store.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+        others = [asyncio.create_task(store.close()) for _ in range(2)]
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(mutation, *others)
+        await store.close()
+        assert [each.name for each in tmp_path.iterdir()] == [path.name], "the log was tidied up by the last connection"
+
+    asyncio.run(main())

@@ -10,7 +10,7 @@ import pytest
 
 from pyconvex.clock import ManualClock
 from pyconvex.host import Host, HostOptions, bind_sockets
-from pyconvex.sync import session
+from pyconvex.sync import calls, session
 from support.loopback import loopback, opened
 from support.served import Served, run, served, write_modules
 from support.sync_client import NPM_PATH, PYTHON_PATH, SyncClient, add, remove, sync_client
@@ -191,6 +191,10 @@ def test_arguments_that_are_no_values_fail_alone(tmp_path: Path) -> None:
         assert "`$integer` must be a text in base64" in response["result"]
         response = await client.ended(client.act("m:later", n="1"))
         assert "ArgumentValidationError" in response["result"]
+        client.modify(0, {"type": "Add", "queryId": 0, "udfPath": "m:rows", "args": [{}, {}]}, add(1, "m:rows"))
+        await client.until("Transition")
+        assert "Server Error" in client.results[0], "of arguments by position at most one is taken"
+        assert client.results[1] == []
 
     tell(tmp_path, story)
 
@@ -406,6 +410,79 @@ def test_who_asks_for_very_much_is_not_heard_meanwhile(tmp_path: Path, monkeypat
                 await asyncio.sleep(0.01)
     """
     tell(tmp_path, story, {"m": MODULES["m"] + waiting})
+
+
+def test_a_mutation_that_cannot_begin_for_too_long_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "MUTATION_SECONDS", 0.05)
+
+    async def story(app: Served, client: SyncClient) -> None:
+        go_on = asyncio.Event()
+        blocking = asyncio.create_task(app.host.store.mutate(lambda _: go_on.wait()))
+        await asyncio.sleep(0)
+        client.mutate("m:insert", n=1)
+        closed = await client.closed()
+        assert closed is not None
+        assert (closed.code, closed.reason) == (1013, "SystemTimeoutError")
+        go_on.set()
+        await blocking
+        reply = await app.call("/api/query", {"path": "m:rows", "args": {}})
+        assert reply.json["value"] == [], "nobody waits for it, so it does not run"
+
+    tell(tmp_path, story)
+
+
+def test_requests_and_results_of_nearly_sixteen_megabytes(tmp_path: Path) -> None:
+    async def story(app: Served, client: SyncClient) -> None:
+        client.modify(0)
+        await client.told()
+        text = "x" * (16 * 2**20 - 1000)
+        response = await client.ended(client.act("m:back", text=text))
+        assert (response["success"], response["result"] == text) == (True, True)
+        response = await client.ended(client.act("m:back", text=text + "x" * 1000))
+        assert not response["success"]
+        assert "Arguments for m.js:back are too large (actual: 16" in response["result"]
+
+    back = """
+        from pyconvex.server import action
+
+        @action
+        async def back(ctx, text: str):
+            return text
+    """
+    tell(tmp_path, story, {"m": back})
+
+
+def test_a_query_that_fails_tells_its_lines_and_data_and_runs_again(tmp_path: Path) -> None:
+    async def story(app: Served, client: SyncClient) -> None:
+        client.modify(0, add(0, "m:picky"), add(1, "m:broken"))
+        picky, broken = (await client.told())["modifications"]
+        text = picky.pop("errorMessage")
+        assert text.partition("\n")[2].startswith(
+            'Uncaught ConvexError: {"code":"EMPTY"}\n    at picky (../convex/m.py:'
+        )
+        assert picky == {
+            "type": "QueryFailed", "queryId": 0, "logLines": ["[LOG] 'looking'"], "journal": None,
+            "errorData": {"code": "EMPTY"},
+        }  # fmt: skip
+        assert set(broken) == {"type", "queryId", "errorMessage", "logLines", "journal"}
+        await client.ended(client.mutate("m:insert", n=1))
+        assert client.results[0] == 1.0
+        assert "ValueError: broken" in client.results[1]
+
+    picky = """
+        @query
+        async def picky(ctx):
+            print("looking")
+            rows = await ctx.db.query("rows").collect()
+            if not rows:
+                raise ConvexError({"code": "EMPTY"})
+            return len(rows)
+
+        @query
+        async def broken(ctx):
+            raise ValueError("broken")
+    """
+    tell(tmp_path, story, {"m": MODULES["m"] + picky})
 
 
 def test_who_leaves_is_forgotten(tmp_path: Path) -> None:

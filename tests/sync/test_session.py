@@ -444,6 +444,19 @@ def test_too_many_actions_close() -> None:
     assert client.closed == Close(TRY_AGAIN_LATER, "TooManyInflightActionsForSingleClient")
 
 
+def test_actions_that_have_ended_make_room_for_as_many() -> None:
+    client = ready()
+    for number in range(ACTIONS_RUNNING_MAX):
+        client.say("Action", requestId=number, udfPath="m:act")
+    for request in client.actions[:2]:
+        client.acted(request, Outcome(None))
+    for number in range(2):
+        client.say("Action", requestId=ACTIONS_RUNNING_MAX + number, udfPath="m:act")
+    assert client.closed is None
+    client.say("Action", requestId=ACTIONS_RUNNING_MAX + 2, udfPath="m:act")
+    assert client.closed is not None
+
+
 def test_a_client_that_asks_for_very_much_is_not_heard_for_a_while() -> None:
     client = ready()
     large = "x" * (ASKED_BYTES_MAX // 2)
@@ -453,6 +466,11 @@ def test_a_client_that_asks_for_very_much_is_not_heard_for_a_while() -> None:
     assert client.session.crowded
     (request,) = client.mutations
     client.mutated(request, Outcome(None, ts=T2))
+    assert not client.session.crowded
+    client.say("Action", requestId=2, udfPath="m:act", args=[{"n": large}])
+    assert client.session.crowded
+    (request,) = client.actions
+    client.acted(request, Outcome(None))
     assert not client.session.crowded
 
 
@@ -684,5 +702,11 @@ def test_a_server_that_stops_ends_what_runs_and_begins_nothing() -> None:
 
 def test_an_idle_session_ends_at_once() -> None:
     client = ready()
+    client.take(client.session.stop())
+    assert client.closed == Close(GOING_AWAY, "ServerStopped")
+
+
+def test_a_session_in_which_nothing_was_said_ends_at_once() -> None:
+    client = Client()
     client.take(client.session.stop())
     assert client.closed == Close(GOING_AWAY, "ServerStopped")

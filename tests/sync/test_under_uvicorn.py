@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pyconvex.clock import ManualClock
 from pyconvex.host import bind_sockets
+from pyconvex.sync.worker import PING_MS
 from support.loopback import opened
 from support.served import run
 from support.sync_client import add, sync_client
@@ -28,9 +30,10 @@ MODULES = {
 
 def test_a_session(tmp_path: Path) -> None:
     uvicorn = pytest.importorskip("uvicorn")
+    clock = ManualClock()
 
     async def story() -> None:
-        async with opened(tmp_path, MODULES) as host:
+        async with opened(tmp_path, MODULES, clock=clock) as host:
             sockets = bind_sockets(port=0, site_port=0)
             host.app.site_port = sockets.site_port
             server = uvicorn.Server(uvicorn.Config(host.app, log_level="critical"))
@@ -44,6 +47,8 @@ def test_a_session(tmp_path: Path) -> None:
                 for n in range(5):
                     await client.ended(client.mutate("m:insert", n=n))
                 assert client.results[0] == [0, 1, 2, 3, 4]
+                clock.advance(PING_MS / 1000)
+                assert (await client.told())["type"] == "Ping"
                 client.socket.say("nonsense")
                 assert (await client.told())["type"] == "FatalError"
                 closed = await client.closed()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from msgspec import Struct
 
@@ -119,11 +119,15 @@ class Environment:
         self._callbacks.append(callback)
 
     @contextmanager
-    def visible(self) -> Generator[None]:
-        """Makes `os.environ` answer from here: in this context, and in threads started with `asyncio.to_thread`."""
-        token = _loading.set(self)
+    def visible(self) -> Generator[set[str]]:
+        """Makes `os.environ` answer from here: in this context, and in threads started with `asyncio.to_thread`.
+
+        Gives the names that are read there, as they come.
+        """
+        read: set[str] = set()
+        token = _loading.set(_Loading(self, read))
         try:
-            yield
+            yield read
         finally:
             _loading.reset(token)
 
@@ -165,17 +169,28 @@ def install() -> None:
         os.environ.__class__ = _FunctionEnviron
 
 
-_loading: ContextVar[Environment | None] = ContextVar("pyconvex_loading_environment", default=None)
+class _Loading(NamedTuple):
+    """Modules are executed."""
+
+    environment: Environment
+    read: set[str]
+
+
+_loading: ContextVar[_Loading | None] = ContextVar("pyconvex_loading_environment", default=None)
 
 
 def _active(name: str | None = None) -> Environment | None:
     """The environment of the code that runs now, None outside of user code. `name` is noted as read."""
     execution = current.get()
-    if execution is None:
-        return _loading.get()
+    if execution is not None:
+        environment, read = execution.services.environment, execution.variables_read
+    elif (loading := _loading.get()) is not None:
+        environment, read = loading
+    else:
+        return None
     if name is not None:
-        execution.variables_read.add(name)
-    return execution.services.environment
+        read.add(name)
+    return environment
 
 
 _Process = os._Environ[str]  # pyright: ignore[reportPrivateUsage] - the class of os.environ has no public name

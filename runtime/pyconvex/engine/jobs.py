@@ -7,11 +7,12 @@ mutation's own transaction, what is due is found with one read of an index, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
+
+from msgspec import Struct
 
 from pyconvex.store.catalog import BY_DUE, EMPTY_CATALOG, JOBS, SCHEDULED_FUNCTIONS, Index
 from pyconvex.store.keys import KeyRange
@@ -20,7 +21,7 @@ from pyconvex.values.ids import DocumentId, decode_id
 from pyconvex.values.keys import behind, encode_key
 
 if TYPE_CHECKING:
-    from pyconvex.store.keys import Commit
+    from pyconvex.store.keys import Commit, DocumentChange
     from pyconvex.store.transaction import Transaction
     from pyconvex.values.value import Value
 
@@ -55,8 +56,7 @@ class Phase(StrEnum):
     """To be forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """A job that is to be run; `due` is in milliseconds since 1970, `key` is where it stands in the order."""
 
     id: DocumentId
@@ -64,8 +64,7 @@ class Waiting:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """What a job is to do. `id` is the one that users know."""
 
     id: DocumentId
@@ -192,8 +191,7 @@ def adds_waiting(commit: Commit, known: Collection[bytes]) -> bool:
 def outstanding_change(commit: Commit) -> int:
     """How many more jobs have not ended after a commit than before it."""
     if commit.documents:
-        changes = [each for each in commit.documents if each.indexes[0] == _JOBS.by_id.number]
-        return sum(_is_outstanding(each.after) - _is_outstanding(each.before) for each in changes)
+        return change_by(commit.documents)
     phases: dict[bytes, set[Phase]] = {}
     for index, key in commit.written if commit.touches(_JOBS.by_id.number) else ():
         for phase, prefix in _PREFIXES.items() if index == OUTSTANDING.index else ():
@@ -201,6 +199,12 @@ def outstanding_change(commit: Commit) -> int:
                 phases.setdefault(key[len(prefix) + _DUE_BYTES :], set()).add(phase)
     # Of another node's jobs we see the phases before and after: what waits was added, unless it goes on in another one.
     return sum((seen == {Phase.WAITING}) - (Phase.DONE in seen and len(seen) > 1) for seen in phases.values())
+
+
+def change_by(documents: Iterable[DocumentChange]) -> int:
+    """How many more jobs have not ended when these documents are changed."""
+    changes = [each for each in documents if each.indexes[0] == _JOBS.by_id.number]
+    return sum(_is_outstanding(each.after) - _is_outstanding(each.before) for each in changes)
 
 
 def is_job_id(id: DocumentId) -> bool:

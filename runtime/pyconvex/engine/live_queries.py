@@ -140,10 +140,15 @@ class LiveQueries:
     def pend(self, session: Subscriptions) -> None:
         """Answer it in the next round."""
         session.phase = Phase.PENDING
-        if session.at_least > self.table.newest:
-            self._check_ahead(session)
         self._pending.append(session)
         self._gather_soon()
+
+    def believed(self, ts: int) -> int:
+        """A client may have seen what a database lost that was restored since; but nobody has seen tomorrow."""
+        newest = self.table.newest
+        if ts <= newest:
+            return ts
+        return ts if ts <= max(self._clock.now_ns(), newest) + AHEAD_SECONDS * 1_000_000_000 else 0
 
     def version(self) -> tuple[AbstractContextManager[Registry], int]:
         """A lease on the code that serves now, and the table's number of it."""
@@ -192,11 +197,6 @@ class LiveQueries:
                 cached_result=True,
             )
         )
-
-    def _check_ahead(self, session: Subscriptions) -> None:
-        """A client may have seen what a database lost that was restored since; but nobody has seen tomorrow."""
-        if session.at_least > max(self._clock.now_ns(), self.table.newest) + AHEAD_SECONDS * 1_000_000_000:
-            session.at_least = 0
 
     def _gather_soon(self) -> None:
         if not self._gathering and not self._closed:

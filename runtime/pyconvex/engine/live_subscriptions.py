@@ -30,6 +30,10 @@ class Desk(Protocol):
         """Answer it in the next round."""
         ...
 
+    def believed(self, ts: int) -> int:
+        """The timestamp (ns) that a client has seen; 0 for one that nobody can have seen."""
+        ...
+
     def tell(self, session: Subscriptions) -> None:
         """Call its `on_stale` soon."""
         ...
@@ -145,7 +149,8 @@ class Subscriptions:
 
         `on_view` is called from the event loop, never from in here.
         """
-        self.at_least = max(self.at_least, at_least)
+        if at_least > self.at_least:
+            self.at_least = max(self.at_least, self._desk.believed(at_least))
         if self.phase is Phase.IDLE:
             self._desk.pend(self)
 

@@ -52,6 +52,8 @@ class QueryMeta(Meta):
             "databaseQueries": (usage.ranges_read, limits.read_ranges),
             "documentsRead": (usage.documents_read, limits.read_documents),
             "documentsWritten": (usage.documents_written, limits.write_documents),
+            "functionsScheduled": (usage.functions_scheduled, limits.scheduled_functions),
+            "scheduledFunctionArgsBytes": (usage.scheduled_args_bytes, limits.scheduled_args_bytes),
         }
         return Answer({name: {"used": used, "remaining": limit - used} for name, (used, limit) in metrics.items()})
 

@@ -1,8 +1,8 @@
 """How many scheduled functions have not ended yet, and the limit on them.
 
 They are counted once, by the first mutation that schedules one; after that each commit says by how much the number has
-changed. So it costs nothing to ask. Mutations that run at the same moment do not see each other's: together they may
-pass the limit by what they schedule.
+changed. So it costs nothing to ask. Mutations that run at the same moment do not see each other's, so those that
+schedule are asked once more when they are committed.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from pyconvex.engine.jobs import OUTSTANDING, outstanding_change
+from pyconvex.engine.jobs import OUTSTANDING, change_by, outstanding_change
 from pyconvex.store.keys import KeyRange
 from pyconvex.store.usage import LimitExceeded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from pyconvex.clock import Clock
     from pyconvex.settings import Limits
-    from pyconvex.store.keys import Commit
+    from pyconvex.store.keys import Commit, DocumentChange
     from pyconvex.store.store import Store
     from pyconvex.store.transaction import Transaction
 
@@ -54,11 +56,22 @@ class Outstanding:
         if self._count is None or (self._count + wanted > self._limit and self._is_old()):
             self._count = await self._counted(transaction)
         if self._count + wanted > self._limit:
-            raise LimitExceeded(
-                "TooManyFunctionsOutstanding",
-                f"Too many scheduled functions that have not run yet (limit: {self._limit})",
-                hint="wait until some of them have run, or cancel some with `ctx.scheduler.cancel`",
-            )
+            raise self._refusal()
+        transaction.verdict = self._verdict
+
+    def _verdict(self, documents: Sequence[DocumentChange], ahead: Iterable[Commit]) -> LimitExceeded | None:
+        """The limit as it is when a mutation is committed, behind all commits that were heard of and those `ahead`."""
+        more = change_by(documents)
+        if more <= 0 or self._count is None:  # without a count, others came in its way and it runs again
+            return None
+        return self._refusal() if self._count + sum(map(outstanding_change, ahead)) + more > self._limit else None
+
+    def _refusal(self) -> LimitExceeded:
+        return LimitExceeded(
+            "TooManyFunctionsOutstanding",
+            f"Too many scheduled functions that have not run yet (limit: {self._limit})",
+            hint="wait until some of them have run, or cancel some with `ctx.scheduler.cancel`",
+        )
 
     def _is_old(self) -> bool:
         return self._clock.monotonic() - self._counted_at > RECOUNT_SECONDS

@@ -131,7 +131,7 @@ def checked(body: FunctionBody, fallback: str) -> FunctionRequest:
     if body.component_path:
         raise RequestRefused(400, "ComponentNotFound", "This deployment has no components")
     check_path(body.path)
-    encoder = FORMATS.get(body.format or fallback)
+    encoder = FORMATS.get(fallback if body.format is None else body.format)
     if encoder is None:
         raise RequestRefused(400, "BadFormat", f"format param must be one of [`json`]. Got {body.format}")
     return FunctionRequest(body.path, _args(body.args), encoder)

@@ -1,9 +1,11 @@
 """What the modules of one version define, and everything that is wrong with it."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
 from types import ModuleType
 from typing import Any
+
+from msgspec import Struct, field
 
 from pyconvex.errors import Place, Problem, PyconvexError
 from pyconvex.functions.function import Function, Kind, RegisteredFunction
@@ -12,8 +14,7 @@ from pyconvex.loading.frames import Project
 from pyconvex.loading.source import Source
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleReport:
+class ModuleReport(Struct, frozen=True):
     """What one module defines. `names` are all its registered functions, HTTP actions too, as `messages:send`."""
 
     functions: tuple[Function, ...] = ()
@@ -21,8 +22,7 @@ class ModuleReport:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(slots=True)
-class Analysis:
+class Analysis(Struct):
     """What all modules define. `handlers` names each registered function by its identity."""
 
     functions: dict[str, Function] = field(default_factory=dict[str, Function])
@@ -68,6 +68,25 @@ def spelling_problems(sources: Mapping[str, Source]) -> Iterator[Problem]:
                 place=Place(source.file, 1),
                 hint="rename one of them: clients may call either spelling",
                 also=(Place(first.file, 1),),
+            )
+
+
+def path_problems(functions: Iterable[Function], sources: Mapping[str, Source]) -> Iterator[Problem]:
+    """A function of `admin.py` with the name of a module of `admin/`: to Python, `admin.name` is one of them."""
+    modules: dict[str, Source] = {}
+    for path, source in sources.items():
+        for each in accumulate(path.split("/"), "{}/{}".format):
+            modules.setdefault(each, source)
+    for function in functions:
+        module, _, name = function.path.partition(":")
+        source = modules.get(f"{module}/{name}")
+        if source is not None:
+            yield Problem(
+                "SamePathTwice",
+                f"the function `{name}` and `{source.file}` are both `{module.replace('/', '.')}.{name}`",
+                place=function.place,
+                hint="rename one of them",
+                also=(Place(source.file, 1),),
             )
 
 

@@ -4,14 +4,18 @@ import __future__
 
 import ast
 from collections.abc import Iterator
+from itertools import islice
 from types import CodeType
 from typing import Any, Final
 
-from pyconvex.functions.route import RouteError
+from pyconvex.functions.route_error import RouteError
+from pyconvex.functions.router import HttpRouter
 from pyconvex.loading.source import Source, parsed
 
 FURTHER_MAX: Final = 9
 """Ten problems of one kind are enough for one save."""
+
+_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def further_errors(source: Source, namespace: dict[str, Any], error: BaseException) -> Iterator[RouteError]:
@@ -23,17 +27,41 @@ def further_errors(source: Source, namespace: dict[str, Any], error: BaseExcepti
     line = _line_of(source, error)
     if line is None or not isinstance(error, RouteError):
         return
-    found = 0
+    yield from islice(_below(source, namespace, line), FURTHER_MAX)
+
+
+def routes_without_handler(router: HttpRouter) -> Iterator[RouteError]:
+    """Calls of `route()` that got no handler and decorated nothing."""
+    for place in router.pending:
+        error = RouteError(
+            "RouteWithoutHandler",
+            "this `route()` has no handler and decorates no function",
+            hint="pass `handler=`, or write it as `@http.route(...)` above an `async def`",
+        )
+        error.place = place
+        yield error
+
+
+def _below(source: Source, namespace: dict[str, Any], line: int) -> Iterator[RouteError]:
     for statement in _statements_below(source, line):
         try:
             exec(statement, namespace)
         except RouteError as another:
             yield another
-            found += 1
         except Exception:
-            return  # most likely for want of what the first error has kept from being there
-        if found == FURTHER_MAX:
-            return
+            break  # most likely for want of what the first error has kept from being there
+    routers = [value for value in namespace.values() if issubclass(type(value), HttpRouter)]
+    decorating = _decorator_lines(source)  # where something else has gone wrong
+    for router in {id(each): each for each in routers}.values():
+        for error in routes_without_handler(router):
+            if error.place is not None and error.place.file == source.path and error.place.line not in decorating:
+                yield error
+
+
+def _decorator_lines(source: Source) -> set[int]:
+    functions = [node for node in ast.walk(parsed(source.text, source.path)) if isinstance(node, _FUNCTIONS)]
+    decorators = [decorator for function in functions for decorator in function.decorator_list]
+    return {line for each in decorators for line in range(each.lineno, (each.end_lineno or each.lineno) + 1)}
 
 
 def _line_of(source: Source, error: BaseException) -> int | None:

@@ -4,15 +4,17 @@ import gc
 import linecache
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import NamedTuple, cast
 
+from msgspec import Struct, field
+
 from pyconvex.errors import LoadFailed, Place, Problem, PyconvexError
 from pyconvex.functions.auth_config import NO_AUTH, AuthConfig
 from pyconvex.functions.router import HttpRouter
-from pyconvex.loading.analyzer import Analysis, ModuleReport, is_function_module, spelling_problems
+from pyconvex.loading.analyzer import Analysis, ModuleReport, is_function_module, path_problems, spelling_problems
 from pyconvex.loading.data_model import data_model_text
 from pyconvex.loading.deadline import LoadInterrupted, Overdue, no_threads_from, run_within
 from pyconvex.loading.explain import Explainer
@@ -35,8 +37,7 @@ _NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 _NO_SUBSTITUTES: Mapping[str, ModuleType] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A version that can be served.
 
     `generated` are the texts of `_generated/`, by file name; `outside` the project's files beyond the functions
@@ -192,6 +193,7 @@ class Loader:
             if module is not None and is_function_module(path):
                 analysis.add(path, module, source, self._project, None if name in dirty else self._reports.get(path))
         attempt.problems += analysis.problems
+        attempt.problems += path_problems(analysis.functions.values(), attempt.scan.sources)
         return analysis
 
     def _dirty(self, attempt: "_Attempt", version: Version) -> set[str]:
@@ -317,8 +319,7 @@ class Loader:
         return replace(problem, place=self._project.place(problem.place), also=also)
 
 
-@dataclass(slots=True)
-class _Attempt:
+class _Attempt(Struct):
     """One load: what it has found so far, also when it is cut short."""
 
     scan: FolderScan

@@ -1,62 +1,51 @@
 """The modules whose `default` means something: `http.py`, `schema.py` and `auth_config.py`."""
 
 import inspect
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from pyconvex.errors import Place, Problem
 from pyconvex.functions.auth_config import AuthConfig, CustomJwtProvider, OidcProvider, auth_config
 from pyconvex.functions.function import RegisteredFunction
 from pyconvex.functions.router import HttpRouter, http_router
 from pyconvex.loading.frames import Project
+from pyconvex.loading.further import routes_without_handler
 from pyconvex.loading.source import Source
 from pyconvex.schema import Schema, TableDefinition, define_schema
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Special(Generic[T]):
+class _Special(Struct, Generic[T], frozen=True):
     """What `http.py` or another of these has to export, and how its problems are called."""
 
     kind: type[T]
     noun: str
     code: str
     variable: str
-    factory: object
-    call: str
-    otherwise: str
+    factory: Callable[..., T]
+    arguments: str
+    """Of a call of the factory, as it may be written."""
+    advice: str | None = None
+    """What to do where nothing tells what was meant, if that takes more words than usual."""
+
+    @property
+    def call(self) -> str:
+        return f"{self.factory.__name__}({self.arguments})"
+
+    @property
+    def otherwise(self) -> str:
+        return self.advice or f"end with `default = {self.call}`"
 
 
-_HTTP = _Special(
-    kind=HttpRouter,
-    noun="an HttpRouter",
-    code="Http",
-    variable="http",
-    factory=http_router,
-    call="http_router()",
-    otherwise="make it with `http = http_router()`, add routes, and end with `default = http`",
-)
-_SCHEMA = _Special(
-    kind=Schema,
-    noun="a schema",
-    code="Schema",
-    variable="schema",
-    factory=define_schema,
-    call="define_schema({...})",
-    otherwise="end with `default = define_schema({...})`",
-)
-_AUTH = _Special(
-    kind=AuthConfig,
-    noun="an auth configuration",
-    code="AuthConfig",
-    variable="auth",
-    factory=auth_config,
-    call="auth_config(...)",
-    otherwise="end with `default = auth_config(oidc(domain=..., application_id=...))`",
-)
+_PROVIDER = "oidc(domain=..., application_id=...)"
+_ROUTES = "make it with `http = http_router()`, add routes, and end with `default = http`"
+_HTTP = _Special(HttpRouter, "an HttpRouter", "Http", "http", http_router, "", _ROUTES)
+_SCHEMA = _Special(Schema, "a schema", "Schema", "schema", define_schema, "{...}")
+_AUTH = _Special(AuthConfig, "an auth configuration", "AuthConfig", "auth", auth_config, _PROVIDER)
 
 
 def router_of(module: ModuleType, source: Source) -> tuple[HttpRouter | None, list[Problem]]:
@@ -76,13 +65,8 @@ def auth_of(module: ModuleType, source: Source) -> tuple[AuthConfig | None, list
 
 def pending_routes(router: HttpRouter, project: Project) -> Iterator[Problem]:
     """Calls of `route()` that got no handler and decorated nothing."""
-    for place in router.pending:
-        yield Problem(
-            "RouteWithoutHandler",
-            "this `route()` has no handler and decorates no function",
-            place=project.place(place),
-            hint="pass `handler=`, or write it as `@http.route(...)` above an `async def`",
-        )
+    for error in routes_without_handler(router):
+        yield Problem(error.code, error.message, place=project.place(error.place), hint=error.hint)
 
 
 def misnamed_http(sources: Mapping[str, Source]) -> Iterator[Problem]:

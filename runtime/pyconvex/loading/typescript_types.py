@@ -12,36 +12,21 @@ from pyconvex.functions.pagination import pagination_opts_validator, pagination_
 from pyconvex.loading.generated import MARK_JS, notice
 from pyconvex.loading.python_types import SYSTEM_IDS, members_of
 from pyconvex.schema import Schema
-from pyconvex.values import Int64, v
+from pyconvex.values import Int64, v, validators
 from pyconvex.values.names import SYSTEM_FIELDS
-from pyconvex.values.validators import (
-    AnyValue,
-    Array,
-    BigInt,
-    Boolean,
-    Bytes,
-    Id,
-    Literal,
-    Null,
-    Number,
-    Object,
-    Record,
-    String,
-    Union,
-    Validator,
-)
+from pyconvex.values.validators import Validator
 
 _NO_FIELDS = "Record<string, never>"
 """An object without fields. As arguments, the client lets it be left out."""
 
 _PLAIN: Mapping[type[Validator], str] = {
-    AnyValue: "any",
-    BigInt: "bigint",
-    Boolean: "boolean",
-    Bytes: "ArrayBuffer",
-    Null: "null",
-    Number: "number",
-    String: "string",
+    validators.AnyValue: "any",
+    validators.BigInt: "bigint",
+    validators.Boolean: "boolean",
+    validators.Bytes: "ArrayBuffer",
+    validators.Null: "null",
+    validators.Number: "number",
+    validators.String: "string",
 }
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*", re.ASCII)
 _ORIGINS: Mapping[str, Sequence[str]] = {
@@ -76,23 +61,23 @@ class TypeScriptTypes:
     def of(self, validator: Validator) -> str:
         """The type of the values that `validator` accepts."""
         match validator:
-            case Object():
+            case validators.Object():
                 page = self._page(validator)
                 text = page or self._object(validator)
                 return self._names.get(text, text)
             case OpenObject():
                 return self._open_object(validator)
-            case Array(element=element):
+            case validators.Array(element=element):
                 return f"Array<{self.of(element)}>"
-            case Record(keys=keys, values=values):
+            case validators.Record(keys=keys, values=values):
                 return f"Record<{self.of(keys)}, {self.of(values)}>"
-            case Union():
+            case validators.Union():
                 text = self._union(validator)
                 return self._names.get(text, text)
-            case Id(table=table):
+            case validators.Id(table=table):
                 known = table in self._tables or table in SYSTEM_IDS
                 return f"{'Id' if known else 'GenericId'}<{quoted(table)}>"
-            case Literal(value=value):
+            case validators.Literal(value=value):
                 return _literal(value)
             case _:
                 return _PLAIN.get(type(validator), "any")
@@ -108,14 +93,16 @@ class TypeScriptTypes:
     def documents(self, table: str, validator: Validator) -> Iterator[Sequence[str]]:
         """The fields of each form of a table's documents, system fields first."""
         for member in members_of(validator):
-            if isinstance(member, Object):
+            if isinstance(member, validators.Object):
                 own = {name: field for name, field in member.fields.items() if name not in SYSTEM_FIELDS}
-                yield self._fields(Object({"_id": Id(table), "_creationTime": Number(), **own}))
+                yield self._fields(
+                    validators.Object({"_id": validators.Id(table), "_creationTime": validators.Number(), **own})
+                )
 
-    def _object(self, shape: Object) -> str:
+    def _object(self, shape: validators.Object) -> str:
         return braces(self._fields(shape)) if shape.fields else _NO_FIELDS
 
-    def _fields(self, shape: Object) -> list[str]:
+    def _fields(self, shape: validators.Object) -> list[str]:
         return [self._field(name, field) for name, field in shape.fields.items()]
 
     def _field(self, name: str, field: Validator) -> str:
@@ -130,20 +117,20 @@ class TypeScriptTypes:
             others = any_of([others, *map(self.of, fields.values()), *missing])
         return braces([*self._fields(shape.known), f"[further: string]: {others}"])
 
-    def _page(self, shape: Object) -> str | None:
+    def _page(self, shape: validators.Object) -> str | None:
         """`PaginationResult<…>`, if it is one."""
         page = shape.fields.get("page")
-        if not isinstance(page, Array) or self._without_page(shape) != self._page_rest:
+        if not isinstance(page, validators.Array) or self._without_page(shape) != self._page_rest:
             return None
         return f"PaginationResult<{self.of(page.element)}>"
 
-    def _without_page(self, shape: Object) -> str:
+    def _without_page(self, shape: validators.Object) -> str:
         return self._object(shape.omit("page"))
 
-    def _union(self, union: Union) -> str:
+    def _union(self, union: validators.Union) -> str:
         """Literals come first, as they do in the Python types, so that documents are recognised in both."""
         parts = members_of(union)
-        literals = [part for part in parts if isinstance(part, Literal)]
+        literals = [part for part in parts if isinstance(part, validators.Literal)]
         return any_of(self.of(part) for part in (*literals, *(part for part in parts if part not in literals)))
 
 
@@ -169,7 +156,7 @@ def _uses(text: str, name: str) -> bool:
 
 def has_any(validator: Validator) -> bool:
     """Whether the documents of a table with this validator may be anything."""
-    return any(isinstance(member, AnyValue) for member in members_of(validator))
+    return any(isinstance(member, validators.AnyValue) for member in members_of(validator))
 
 
 def quoted(text: str) -> str:

@@ -13,6 +13,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from pyconvex.errors import Problem
+from pyconvex.functions.function import RegisteredFunction
 from pyconvex.loading.deadline import LoadInterrupted
 from pyconvex.loading.folder import GENERATED, FolderScan
 from pyconvex.loading.further import further_errors
@@ -167,7 +168,7 @@ class Version:
             raise ModuleFailed(name, problems) from None
         finally:
             self._running.discard(name)
-        if parent:
+        if parent and not _is_function(self.modules[parent].__dict__.get(last)):  # that is told of as `SamePathTwice`
             setattr(self.modules[parent], last, module)
         return module
 
@@ -337,6 +338,10 @@ class _VersionLoader(InspectLoader, MetaPathFinder):
         if source is None:
             raise ImportError(f"{fullname} has no file", name=fullname)
         return source.path
+
+
+def _is_function(value: object) -> bool:
+    return issubclass(type(value), RegisteredFunction)  # isinstance would wake lazy objects
 
 
 def _full_names(package: str, sources: Mapping[str, Source]) -> "list[tuple[str, Source]]":

@@ -4,9 +4,10 @@ Conflicts and live queries are decided by nothing else: a commit concerns a read
 in one of the ranges that were read.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from .search_entries import Entry, FoundChange
 
@@ -109,8 +110,12 @@ class NewFound(NamedTuple):
     by_creation_time: bytes
 
 
-@dataclass(slots=True)
-class Changes:
+Verdict: TypeAlias = Callable[[Sequence[DocumentChange], Iterable["Commit"]], Exception | None]
+"""Whether a mutation may be committed, by its documents and the commits before it that `on_commit` has not told of yet.
+It fails with the error, if there is one."""
+
+
+class Changes(Struct):
     """All that a transaction asks of the engine.
 
     `entries`, `found`, `cleared` and `emptied` belong to the building and dropping of indexes that no reader sees: they
@@ -132,6 +137,8 @@ class Changes:
     """Who writes: the path of the function, for those whom it comes into conflict with."""
     step: bool = False
     """Whether to commit even when there is nothing to write, which moves the clock on."""
+    verdict: "Verdict | None" = None
+    """Has the last word, when it is certain what is committed before."""
 
     @property
     def empty(self) -> bool:

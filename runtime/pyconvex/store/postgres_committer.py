@@ -67,7 +67,7 @@ class _Batch:
         self.name = name
         self.stamps: list[tuple[Finished, int]] = []
         """Those whose changes are in the transaction, with their timestamps."""
-        self.refused: list[tuple[Finished, Touch | Outdated]] = []
+        self.refused: list[tuple[Finished, Touch | Outdated | Exception]] = []
         self.sent = False
         """COMMIT may have reached the server."""
 
@@ -285,6 +285,10 @@ class Committer:
             touch = history.touch(changes.reads, member.ts) or record.touch(changes.reads)
             if touch is not None:
                 batch.refused.append((member, touch))
+                continue
+            refusal = changes.verdict and changes.verdict(changes.documents, commits)
+            if refusal is not None:
+                batch.refused.append((member, refusal))
                 continue
             record.add(record.ts + 1, changes.label, changes.catalog, changes.documents)
             writes.add(changes)

@@ -59,6 +59,7 @@ class SqlitePersistence:
         self._idle: list[SqliteReader] = []
         self._temporary: TemporaryDirectory[str] | None = None
         self._open: _Open | None = None
+        self._closing: _Open | None = None
 
     async def open(self) -> None:
         assert self._open is None, "a database is opened once"
@@ -76,12 +77,14 @@ class SqlitePersistence:
             raise StartFailed(code, f"cannot open {path}: {message}", hint=hint) from error
 
     async def close(self) -> None:
-        opened, self._open = self._open, None
+        if self._open is not None:
+            self._closing, self._open = self._open, None
         # Readers first: the last connection to close is the one that tidies up the log.
         while self._idle:
             self._idle.pop().connection.close()
-        if opened is not None:
-            await opened.close()
+        if self._closing is not None:
+            await self._closing.close()
+            self._closing = None  # only now: whoever is cancelled before may close again
         if self._temporary is not None:
             self._temporary.cleanup()
 

@@ -63,6 +63,8 @@ class Batches:
         self._last_ts = 0
         self._stamps = (0, 0)
         """`ts` and `catalog_ts` of the last batch that went to the disk."""
+        self._saving: Sequence[Commit] = ()
+        """What the batch on the disk commits."""
         self._published = 0
         """All commits up to this timestamp were published; more may be visible only while the disk is busy."""
         self._hearing: list[asyncio.Future[None]] = []
@@ -108,7 +110,7 @@ class Batches:
         if self._drained is None:
             self._drained = self._loop.create_future()
             self._schedule()
-        await self._drained
+        await asyncio.shield(self._drained)  # whoever gives up waiting ends nothing for the others
         if self._writer is not None:
             self._writer.connection.close()
             self._writer = None
@@ -235,6 +237,10 @@ class Batches:
         if changes.empty:
             mutation.outcome = Committed(value, batch.ts)
             return
+        refusal = changes.verdict and changes.verdict(changes.documents, [*self._saving, *batch.commits])
+        if refusal is not None:
+            mutation.outcome = refusal
+            return
         self._last_ts = ts = max(self._clock.now_ns(), self._last_ts + 1)
         batch.add(changes, ts)
         mutation.outcome = Committed(value, ts)
@@ -285,12 +291,14 @@ class Batches:
         self._batch = None
         self._stamps = batch.ts, batch.catalog_ts
         self._disk_busy = True
+        self._saving = batch.commits
         self._disk.run(batch.save, partial(self._committed, batch, writer))
         if self._waiting:
             self._schedule()
 
     def _committed(self, batch: Batch, writer: SqliteWriter, error: BaseException | None) -> None:
         self._disk_busy = False
+        self._saving = ()
         self._wake_hearing()
         if error is not None:
             self._not_committed(batch, error)

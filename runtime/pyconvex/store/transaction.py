@@ -31,7 +31,7 @@ from .documents import (
     nonexistent,
     user_fields,
 )
-from .keys import Changes, DocumentChange, KeyRange, ReadSet
+from .keys import Changes, DocumentChange, KeyRange, ReadSet, Verdict
 from .overlay import Overlay, part_read
 from .persistence import Conflict, Reader, Row
 from .scan import PAGE_ROWS_MAX, Scan
@@ -104,6 +104,8 @@ class Transaction:
         self.usage = Usage(limits)
         self.warnings: list[NearLimit] = []
         """Documents that came near a limit."""
+        self.verdict: Verdict | None = None
+        """Of its `Changes`."""
         self.pause: Callable[[], Awaitable[None] | None] | None = None
         """Asked between the pages of a long read; what it returns is awaited. The engine gives the loop its turn."""
         self.next_creation_time = clock.now_ms() if creation_time is None else creation_time
@@ -304,7 +306,7 @@ class Transaction:
             after, size, body = (now.keys, now.size, now.body) if now else ((), 0, b"")
             found = _found_changes(written) if written.table.searched else ()
             documents.append(DocumentChange(written.table.numbers, before, after, size, body, found))
-        return Changes(self.reads, documents, catalog=catalog, inserts_only=inserts_only)
+        return Changes(self.reads, documents, catalog=catalog, inserts_only=inserts_only, verdict=self.verdict)
 
     async def page(
         self, index: int, start: bytes, stop: bytes | None, *, reverse: bool, limit: int

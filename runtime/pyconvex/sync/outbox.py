@@ -65,7 +65,7 @@ class Outbox:
     def offer(self, text: bytes) -> None:
         """Send `text`, unless there is something else that the client has not read yet."""
         if not self._waiting:
-            self._socket.push(text)
+            self.put(text)
 
     def close(self, code: int, reason: str) -> None:
         """Close the WebSocket behind what is on its way."""
