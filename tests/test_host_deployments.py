@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from pyconvex.engine.auth.identity import ANONYMOUS
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ANONYMOUS
 from pyconvex.errors import LoadFailed, Remedy
 from pyconvex.host import Host, HostOptions
 from support.postgres import fresh_database, server
@@ -115,7 +115,7 @@ def test_older_code_goes_by_the_schema_of_the_newer_code(tmp_path: Path) -> None
 
 
 def test_a_push_that_lost_to_a_later_one_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyconvex.store import activation
+    from pyconvex.store.schema import activation
 
     reached, go = asyncio.Event(), asyncio.Event()
     original = activation.Activation._check  # pyright: ignore[reportPrivateUsage]  # to stop a push on its way

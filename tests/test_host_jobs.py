@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from pyconvex.engine.auth.identity import ANONYMOUS
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ANONYMOUS
-from pyconvex.engine.jobs import LOST
+from pyconvex.engine.jobs.jobs import LOST
 from pyconvex.host import Host, HostOptions
 from support.served import Served, run, served
 

@@ -11,9 +11,9 @@ import pytest
 
 import pyconvex
 from pyconvex.clock import SystemClock, request_id
+from pyconvex.engine.auth.identity import ANONYMOUS
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ANONYMOUS
-from pyconvex.engine.logs import LogEntry
+from pyconvex.engine.logs.logs import LogEntry
 from pyconvex.host import Host, HostOptions
 from support.served import write_modules
 

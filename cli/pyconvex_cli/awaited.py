@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from pyconvex.errors import LoadFailed, Remedy
 from pyconvex.host import Reloaded
-from pyconvex.store.catalog import EMPTY_CATALOG, ENVIRONMENT, table_of_index
 from pyconvex.store.documents import entry_by_id
 from pyconvex.store.keys import Commit, IndexKey
+from pyconvex.store.schema.catalog import EMPTY_CATALOG, ENVIRONMENT, table_of_index
 
 RETRY_SECONDS = 0.25
 """How long after a change of the data a save that was refused is tried again."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from pyconvex.functions.cors import Cors
-from pyconvex.functions.cors_protocol import (
+from pyconvex.functions.fetch.headers import Headers
+from pyconvex.functions.fetch.url import URL
+from pyconvex.functions.routing.cors import Cors
+from pyconvex.functions.routing.cors_protocol import (
     Answer,
     Objection,
     PageRequest,
@@ -19,10 +21,8 @@ from pyconvex.functions.cors_protocol import (
     preflight_headers,
     preflight_reasons,
 )
-from pyconvex.functions.fetch.headers import Headers
-from pyconvex.functions.fetch.url import URL
-from pyconvex.functions.route import Route, RouteForm
-from pyconvex.functions.route_table import RouteTable
+from pyconvex.functions.routing.route import Route, RouteForm
+from pyconvex.functions.routing.table import RouteTable
 from pyconvex_cli.inventory import Inventory, RouteInfo
 from pyconvex_cli.site import Site
 from pyconvex_cli.usage import WrongUsage

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pyconvex.functions.cors_protocol import Objection, forbidden_headers, hidden_headers, lacks_vary
+from pyconvex.functions.routing.cors_protocol import Objection, forbidden_headers, hidden_headers, lacks_vary
 from pyconvex_cli.console import Terminal, harmless
 from pyconvex_cli.cors_question import Exchanged, Findings, Known
 from pyconvex_cli.inventory import RouteInfo

@@ -21,7 +21,7 @@ from pyconvex_cli.leaving import DONE, Leaving
 from pyconvex_cli.snapshot import snapshot
 
 if TYPE_CHECKING:
-    from pyconvex.store.progress import Progress, Report
+    from pyconvex.store.schema.progress import Progress, Report
     from pyconvex_cli.console import Console
     from pyconvex_cli.work import WorkDisplay
 

@@ -15,8 +15,8 @@ from pyconvex_cli.json_lines import JsonLines
 from pyconvex_cli.json_screen import problem_json
 
 if TYPE_CHECKING:
-    from pyconvex.engine.logs import LogEntry
-    from pyconvex.engine.watchdog import Blocked
+    from pyconvex.engine.driver.watchdog import Blocked
+    from pyconvex.engine.logs.logs import LogEntry
     from pyconvex.host import Reloaded
     from pyconvex.store.store import Progress
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyconvex.loading.generated import MARK, MARK_JS
+from pyconvex.loading.codegen.generated import MARK, MARK_JS
 
 _KINDS = ("*.py", "*.pyi", "*.js", "*.d.ts")
 

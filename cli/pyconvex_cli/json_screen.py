@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict
 
 from pyconvex import __version__
-from pyconvex.engine.logs import to_wire
+from pyconvex.engine.logs.logs import to_wire
 from pyconvex.errors import Problem
 from pyconvex.http.admin_api import describe
 from pyconvex_cli.console import Console
@@ -15,8 +15,8 @@ from pyconvex_cli.foreign_lines import plain
 from pyconvex_cli.screen import Surroundings
 
 if TYPE_CHECKING:
-    from pyconvex.engine.logs import LogEntry
-    from pyconvex.engine.watchdog import Blocked
+    from pyconvex.engine.driver.watchdog import Blocked
+    from pyconvex.engine.logs.logs import LogEntry
     from pyconvex.host import Reloaded
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from pyconvex_cli.usage import WrongUsage
 
 if TYPE_CHECKING:
-    from pyconvex.engine.logs import Completion, LogEntry
+    from pyconvex.engine.logs.logs import Completion, LogEntry
 
 LEVELS = ("DEBUG", "INFO", "LOG", "WARN", "ERROR")
 KINDS = {"query": "Query", "mutation": "Mutation", "action": "Action", "http": "HttpAction"}
@@ -43,7 +43,7 @@ class LogFilter(Struct, frozen=True, kw_only=True):
         return entry if self._wants(entry) else None
 
     def _wants(self, entry: "LogEntry") -> bool:
-        from pyconvex.engine.logs import Completion
+        from pyconvex.engine.logs.logs import Completion
 
         completion = entry if isinstance(entry, Completion) else None
         if self.function is not None and self.function not in f"{entry.identifier}\n{_request(entry)}":

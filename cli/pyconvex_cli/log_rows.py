@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from pyconvex.engine.logs import Completion, LogEntry, LogLine, Progress
+from pyconvex.engine.logs.logs import Completion, LogEntry, LogLine, Progress
 from pyconvex.errors import Place
 from pyconvex_cli.console import Paint, Terminal, harmless
 from pyconvex_cli.problems import frame_lines

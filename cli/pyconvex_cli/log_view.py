@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
 
-from pyconvex.engine.logs import Completion, LogEntry
+from pyconvex.engine.logs.logs import Completion, LogEntry
 from pyconvex_cli.log_rows import Gatherer, Layout, request_lines
 from pyconvex_cli.wording import counted
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NoReturn
 
-from pyconvex.engine.watchdog import Watchdog
+from pyconvex.engine.driver.watchdog import Watchdog
 from pyconvex.errors import Problem
 from pyconvex.host import Host, HostOptions, Sockets, bind_sockets, run
 from pyconvex.host.files import is_bucket

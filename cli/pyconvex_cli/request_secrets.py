@@ -11,7 +11,7 @@ from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from pyconvex.engine.claims import TooNested, oidc_attributes
+from pyconvex.engine.auth.claims import TooNested, oidc_attributes
 from pyconvex.server import GitHubWebhook, Headers, StandardWebhook, StripeWebhook, WebhookVerificationError
 from pyconvex_cli.json_objects import is_object
 from pyconvex_cli.python_source import literal

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pyconvex.engine.redaction import is_secret_header
+from pyconvex.engine.requests.redaction import is_secret_header
 from pyconvex_cli.python_source import block, bytes_assigned, literal
 from pyconvex_cli.request_secrets import (
     SUBSTITUTED_MIN,

@@ -7,13 +7,13 @@ from pyconvex_cli.console import Console
 from pyconvex_cli.usage import WrongUsage
 
 if TYPE_CHECKING:
-    from pyconvex.functions.route import Match
+    from pyconvex.functions.routing.route import Match
     from pyconvex.loading.registry import Registry
 
 
 def parsed_request(text: str) -> tuple[str, str]:
     """Method and path of `POST /x?y=1`; GET for a path alone. Raises `WrongUsage`."""
-    from pyconvex.functions.route import METHODS
+    from pyconvex.functions.routing.route import METHODS
     from pyconvex.http.request_url import pathname
 
     method, _, path = text.strip().rpartition(" ")
@@ -35,7 +35,7 @@ def report_match(console: Console, registry: "Registry", request: str, *, json: 
 
 
 def _report_miss(console: Console, registry: "Registry", method: str, path: str, *, json: bool) -> int:
-    from pyconvex.functions.misses import explain_miss
+    from pyconvex.functions.routing.misses import explain_miss
     from pyconvex.loading.registry import route_place
 
     miss = explain_miss(registry.router.table, path, method) if registry.router else None

@@ -9,8 +9,8 @@ from msgspec import Struct
 from pyconvex.errors import Problem
 
 if TYPE_CHECKING:
-    from pyconvex.engine.logs import LogEntry
-    from pyconvex.engine.watchdog import Blocked
+    from pyconvex.engine.driver.watchdog import Blocked
+    from pyconvex.engine.logs.logs import LogEntry
     from pyconvex.host import Reloaded
 
 

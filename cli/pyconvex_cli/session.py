@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pyconvex.engine.watchdog import Blocked, Watchdog
+from pyconvex.engine.driver.watchdog import Blocked, Watchdog
 from pyconvex.errors import LoadFailed, Problem
 from pyconvex.host import Host, Reloaded, Sockets
 from pyconvex.settings import BadSetting, Settings, Source, TailLogs, resolve_settings

@@ -15,7 +15,7 @@ from pyconvex_cli.inventory import Inventory
 from pyconvex_cli.project import find_project, project_settings
 
 if TYPE_CHECKING:
-    from pyconvex.functions.cors_protocol import Answer
+    from pyconvex.functions.routing.cors_protocol import Answer
     from pyconvex.host import Host
 
 TIMEOUT_SECONDS = 30.0
@@ -63,8 +63,8 @@ class _RunningSite:
         from http.client import HTTPConnection, HTTPException, HTTPSConnection
         from urllib.parse import urlsplit
 
-        from pyconvex.functions.cors_protocol import Answer
         from pyconvex.functions.fetch.headers import Headers
+        from pyconvex.functions.routing.cors_protocol import Answer
 
         parts = urlsplit(self.address)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
@@ -99,8 +99,8 @@ class _OpenedSite:
 
 
 async def _asked(host: "Host", method: str, path: str, headers: Iterable[tuple[str, str]]) -> "Answer":
-    from pyconvex.functions.cors_protocol import Answer
     from pyconvex.functions.fetch.headers import Headers
+    from pyconvex.functions.routing.cors_protocol import Answer
 
     head: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
     never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

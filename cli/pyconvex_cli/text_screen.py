@@ -21,8 +21,8 @@ from pyconvex_cli.tables import inventory_tables
 from pyconvex_cli.wording import clock, counted, duration, program_of
 
 if TYPE_CHECKING:
-    from pyconvex.engine.logs import LogEntry
-    from pyconvex.engine.watchdog import Blocked
+    from pyconvex.engine.driver.watchdog import Blocked
+    from pyconvex.engine.logs.logs import LogEntry
     from pyconvex.host import Reloaded
     from pyconvex.loading.registry import Registry
 

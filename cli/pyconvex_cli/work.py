@@ -2,7 +2,7 @@
 
 import time
 
-from pyconvex.store.progress import QUIET_SECONDS, Progress, Step
+from pyconvex.store.schema.progress import QUIET_SECONDS, Progress, Step
 from pyconvex_cli.console import Console
 from pyconvex_cli.wording import counted, duration
 

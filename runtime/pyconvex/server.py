@@ -1,5 +1,9 @@
 """Everything a `convex/` folder imports besides values: `from pyconvex.server import query, http_router, ...`."""
 
+from pyconvex.functions.routing.cors import Cors
+from pyconvex.functions.routing.middleware import Middleware, Next
+from pyconvex.functions.routing.router import HttpRouter, http_router
+
 from .functions.auth_config import AuthConfig, auth_config, custom_jwt, oidc
 from .functions.context import (
     ActionCtx,
@@ -14,7 +18,6 @@ from .functions.context import (
     StorageWriter,
     current_ctx,
 )
-from .functions.cors import Cors
 from .functions.decorators import (
     action,
     http_action,
@@ -33,7 +36,6 @@ from .functions.fetch.headers import Headers
 from .functions.fetch.request import Client, Request
 from .functions.fetch.response import Response
 from .functions.fetch.url import URL, URLSearchParams
-from .functions.middleware import Middleware, Next
 from .functions.pagination import (
     PaginationOpts,
     PaginationResult,
@@ -41,7 +43,6 @@ from .functions.pagination import (
     pagination_result_validator,
 )
 from .functions.references import FunctionReference, api, internal
-from .functions.router import HttpRouter, http_router
 from .functions.user_identity import UserIdentity
 from .functions.webhooks.github import GitHubWebhook
 from .functions.webhooks.standard import StandardWebhook

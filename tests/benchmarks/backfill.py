@@ -16,10 +16,10 @@ from pyconvex.clock import SystemClock
 from pyconvex.host import run as run_loop
 from pyconvex.schema import Schema, define_schema, define_table
 from pyconvex.settings import Limits
-from pyconvex.store.backfill import CHUNK_DOCUMENTS
 from pyconvex.store.persistence import Persistence
-from pyconvex.store.postgres import PostgresPersistence
-from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.postgres.persistence import PostgresPersistence
+from pyconvex.store.schema.backfill import CHUNK_DOCUMENTS
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import v

@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks import projects
 from benchmarks.databases import ENGINES, database
 from benchmarks.measure import Goal, Row, Samples, ratio, raw
+from pyconvex.engine.auth.identity import ADMIN
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ADMIN
 from pyconvex.host import Host, HostOptions
 from pyconvex.host import run as run_loop
 

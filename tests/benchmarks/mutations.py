@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks import projects
 from benchmarks.measure import Goal, Row, ratio, raw
+from pyconvex.engine.auth.identity import ADMIN
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ADMIN
 from pyconvex.host import Host, HostOptions
 from pyconvex.host import run as run_loop
 

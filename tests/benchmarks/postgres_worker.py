@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psycopg
 
+from pyconvex.engine.auth.identity import ADMIN
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ADMIN
 from pyconvex.host import Host, HostOptions
 from pyconvex.host import run as run_loop
 

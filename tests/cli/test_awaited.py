@@ -1,9 +1,9 @@
 """What `dev` waits for after the data has refused a save, and when it tries again."""
 
 from pyconvex.errors import LoadFailed, Problem, Remedy, UnfitDocument
-from pyconvex.store.catalog import EMPTY_CATALOG, ENVIRONMENT
 from pyconvex.store.documents import entry_by_id
 from pyconvex.store.keys import Commit, DocumentChange
+from pyconvex.store.schema.catalog import EMPTY_CATALOG, ENVIRONMENT
 from pyconvex.values.ids import DocumentId, encode_id
 from pyconvex_cli.awaited import RETRY_SECONDS, RETRY_SECONDS_MAX, AwaitedData
 

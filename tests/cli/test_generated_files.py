@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from pyconvex.loading.generated import MARK
+from pyconvex.loading.codegen.generated import MARK
 from pyconvex_cli.generated import outdated, write_generated
 
 FILES = {"api.py": "a\n", "api.pyi": "stub\n"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine.logs import Completion, Level, LogEntry, LogLine, Progress
+from pyconvex.engine.logs.logs import Completion, Level, LogEntry, LogLine, Progress
 from pyconvex_cli.log_filter import BadFilter, log_filter, moment
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pyconvex.engine.logs import Completion, Level, LogEntry, LogLine, Progress, Success, UsageStats
+from pyconvex.engine.logs.logs import Completion, Level, LogEntry, LogLine, Progress, Success, UsageStats
 from pyconvex.errors import Place
 from pyconvex.loading.excerpt import Excerpt, excerpt
 from pyconvex_cli.console import PLAIN_WIDTH, Terminal

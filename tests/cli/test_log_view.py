@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 
-from pyconvex.engine.logs import Completion
+from pyconvex.engine.logs.logs import Completion
 from pyconvex_cli.console import Terminal
 from pyconvex_cli.log_rows import Layout
 from pyconvex_cli.log_view import HELD_MAX, SHOWN_AT_ONCE, LogView

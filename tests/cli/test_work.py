@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pyconvex.store.progress import Progress, Step
+from pyconvex.store.schema.progress import Progress, Step
 from pyconvex_cli import work
 from pyconvex_cli.console import Console
 from pyconvex_cli.work import WorkDisplay

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine.access import AccessReport, Bound
+from pyconvex.engine.database.access import AccessReport, Bound
 from pyconvex.functions.function import Kind
 from support.deployment import Deployment, deployment
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pyconvex.clock import ManualClock
-from pyconvex.engine.authentication import Authentication, TokenType
-from pyconvex.engine.identity import ADMIN, ANONYMOUS, SYSTEM, Identity, acting_as, unusable, user, verified
-from pyconvex.engine.tokens import Tokens
+from pyconvex.engine.auth.authentication import Authentication, TokenType
+from pyconvex.engine.auth.identity import ADMIN, ANONYMOUS, SYSTEM, Identity, acting_as, unusable, user, verified
+from pyconvex.engine.auth.tokens import Tokens
 from pyconvex.engine.versions import Versions
 from pyconvex.errors import DeveloperError, RequestRefused
 from pyconvex.loading.registry import empty_registry

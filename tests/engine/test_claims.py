@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine.claims import TooNested, custom_attributes, oidc_attributes
+from pyconvex.engine.auth.claims import TooNested, custom_attributes, oidc_attributes
 
 WHO = {"iss": "https://issuer.test/", "sub": "u_17"}
 SEEN = {"tokenIdentifier": "https://issuer.test/|u_17", "issuer": "https://issuer.test/", "subject": "u_17"}

@@ -8,11 +8,11 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from pyconvex.engine.conflicts import MutationConflict
-from pyconvex.engine.logs import Completion
+from pyconvex.engine.logs.logs import Completion
 from pyconvex.errors import RequestRefused
 from pyconvex.store.keys import Changes, IndexKey
 from pyconvex.store.persistence import Committed, Conflict, Reader, Work
-from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from support.deployment import Deployment, deployment
 
 T = TypeVar("T")

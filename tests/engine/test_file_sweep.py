@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyconvex.engine.file_sweep import AGE_SECONDS, FileSweep
+from pyconvex.engine.files.file_sweep import AGE_SECONDS, FileSweep
 from pyconvex.files.storage import new_key
 from pyconvex.settings import Limits
 from support.deployment import Deployment, deployment

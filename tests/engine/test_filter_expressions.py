@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from pyconvex.engine.filters import condition_of
+from pyconvex.engine.database.filters import condition_of
 from pyconvex.errors import DeveloperError
 from pyconvex.values import Int64, undefined
 

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pyconvex.engine import function_loop as function_loop_module
-from pyconvex.engine.foreign import FunctionExited, NotDeterministic
-from pyconvex.engine.function_loop import FunctionLoop, current_function_loop
-from pyconvex.engine.guard import NotInQueriesOrMutations
-from pyconvex.engine.time_limit import FunctionTimeout
+from pyconvex.engine.driver import function_loop as function_loop_module
+from pyconvex.engine.driver.foreign import FunctionExited, NotDeterministic
+from pyconvex.engine.driver.function_loop import FunctionLoop, current_function_loop
+from pyconvex.engine.driver.guard import NotInQueriesOrMutations
+from pyconvex.engine.driver.time_limit import FunctionTimeout
 from pyconvex.errors import PyconvexError
 
 T = TypeVar("T")

@@ -30,10 +30,10 @@ from typing import TypeVar
 
 import pytest
 
-from pyconvex.engine import guard
-from pyconvex.engine.function_loop import FunctionLoop
-from pyconvex.engine.guard import NotInQueriesOrMutations
-from pyconvex.engine.time_limit import FunctionTimeout, trusted
+from pyconvex.engine.driver import guard
+from pyconvex.engine.driver.function_loop import FunctionLoop
+from pyconvex.engine.driver.guard import NotInQueriesOrMutations
+from pyconvex.engine.driver.time_limit import FunctionTimeout, trusted
 
 T = TypeVar("T")
 
@@ -301,7 +301,7 @@ def test_library_code_is_told_from_the_users(filename: str, library: bool) -> No
 def test_a_program_with_the_hook_ends_cleanly() -> None:
     program = """
 import atexit, os
-from pyconvex.engine import guard
+from pyconvex.engine.driver import guard
 guard.install()
 class Late:
     def __del__(self, open=os.open, close=os.close, path=os.devnull): close(open(path, 0))

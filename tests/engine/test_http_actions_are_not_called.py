@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyconvex.engine.identity import ADMIN
+from pyconvex.engine.auth.identity import ADMIN
 from support.deployment import deployment
 
 SOURCE = """

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pyconvex.engine import actions
+from pyconvex.engine.auth.identity import ANONYMOUS, Identity, acting_as, unusable, user
 from pyconvex.engine.failures import FunctionFailed
-from pyconvex.engine.identity import ANONYMOUS, Identity, acting_as, unusable, user
 from pyconvex.errors import DeveloperError, RequestRefused
 from pyconvex.functions.context import current_ctx
 from pyconvex.functions.fetch.request import Request

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from pyconvex.engine.key_documents import FetchFailed
-from pyconvex.engine.key_fetch import FRESH_SECONDS_MAX, FRESH_SECONDS_MIN, UNSAID_SECONDS, fetch, lifetime
+from pyconvex.engine.auth.key_documents import FetchFailed
+from pyconvex.engine.auth.key_fetch import FRESH_SECONDS_MAX, FRESH_SECONDS_MIN, UNSAID_SECONDS, fetch, lifetime
 
 
 @pytest.mark.parametrize(

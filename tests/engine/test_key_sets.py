@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pyconvex.clock import ManualClock
-from pyconvex.engine import key_documents
-from pyconvex.engine.key_documents import FAILURE_SECONDS, RENEWAL_SECONDS
-from pyconvex.engine.key_fetch import DOCUMENT_BYTES_MAX, FRESH_SECONDS_MIN, UNSAID_SECONDS
-from pyconvex.engine.tokens import Tokens
+from pyconvex.engine.auth import key_documents
+from pyconvex.engine.auth.key_documents import FAILURE_SECONDS, RENEWAL_SECONDS
+from pyconvex.engine.auth.key_fetch import DOCUMENT_BYTES_MAX, FRESH_SECONDS_MIN, UNSAID_SECONDS
+from pyconvex.engine.auth.tokens import Tokens
 from pyconvex.errors import RequestRefused
 from pyconvex.functions.auth_config import AuthConfig, auth_config, custom_jwt, oidc
 from support.oidc_server import DISCOVERY, JSON_TYPE, KEYS, OidcServer, Page, oidc_server

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine import live_queries
 from pyconvex.engine.execution import Execution
+from pyconvex.engine.live import queries as live_queries
 from pyconvex.store.keys import KeyRange
 from pyconvex.store.persistence import Row, StoreFailed
-from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from support.live import live, quiet, until
 
 MODULE = """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.engine.commit_history import CommitHistory
-from pyconvex.engine.read_ranges import WATCHED_MAX, ReadRanges
+from pyconvex.engine.live.commit_history import CommitHistory
+from pyconvex.engine.live.read_ranges import WATCHED_MAX, ReadRanges
 from pyconvex.store.keys import Commit, DocumentChange, IndexKey, KeyRange, ReadSet
-from pyconvex.store.search_entries import FoundChange, SearchEntry
+from pyconvex.store.search.entries import FoundChange, SearchEntry
 
 SECOND = 1_000_000_000
 keys = st.binary(min_size=1, max_size=2)

@@ -6,7 +6,7 @@ import asyncio
 import random
 from pathlib import Path
 
-from pyconvex.engine.identity import ANONYMOUS, Identity, user
+from pyconvex.engine.auth.identity import ANONYMOUS, Identity, user
 from support.live import Watcher, live, quiet, until
 
 MODULE = """

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from pyconvex.engine.live_queries import LiveQueries, View
+from pyconvex.engine.live.queries import LiveQueries, View
 from support.live import Watcher, body_of, live, quiet, until
 
 MODULE = """

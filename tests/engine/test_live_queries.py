@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pyconvex.clock import ManualClock
+from pyconvex.engine.auth.identity import ADMIN, ANONYMOUS
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ADMIN, ANONYMOUS
-from pyconvex.engine.live_queries import View
-from pyconvex.engine.live_table import IDLE_MAX, IDLE_SECONDS
+from pyconvex.engine.live.queries import View
+from pyconvex.engine.live.table import IDLE_MAX, IDLE_SECONDS
 from pyconvex.errors import RequestRefused
 from support.live import Live, body_of, live, quiet, until
 

@@ -7,7 +7,7 @@ import gc
 import time
 from pathlib import Path
 
-from pyconvex.engine.live_queries import ROUNDS_MAX
+from pyconvex.engine.live.queries import ROUNDS_MAX
 from pyconvex.settings import Limits
 from support.live import Watcher, live, quiet, until
 

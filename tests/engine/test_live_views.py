@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pyconvex.engine.conflicts import MutationConflict
-from pyconvex.engine.live_queries import LiveQueries, View
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.sqlite_disk import Job, Report
+from pyconvex.engine.live.queries import LiveQueries, View
+from pyconvex.store.sqlite.disk import Job, Report
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from support.deployment import Deployment, deployment
 from support.live import Watcher, body_of, live, quiet, until
 from support.postgres import fresh_database, server
@@ -155,7 +155,7 @@ def test_every_view_is_of_one_snapshot_and_one_version(every_engine: str, seed: 
 
 def test_so_it_is_with_the_commits_of_other_processes(tmp_path: Path) -> None:
     async def story() -> None:
-        from pyconvex.store.postgres import PostgresPersistence
+        from pyconvex.store.postgres.persistence import PostgresPersistence
 
         chance = random.Random(7)
         with fresh_database() as name:

@@ -8,8 +8,8 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyconvex.engine import watched as blocks
-from pyconvex.engine.watched import BLOCK_RANGES_MAX, Watched
+from pyconvex.engine.live import watched as blocks
+from pyconvex.engine.live.watched import BLOCK_RANGES_MAX, Watched
 from pyconvex.store.keys import IndexKey, KeyRange
 
 Naive: TypeAlias = set[tuple[KeyRange, int]]

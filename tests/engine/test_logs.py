@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from pyconvex.clock import ManualClock, SystemClock
-from pyconvex.engine.log_store import LogStore
-from pyconvex.engine.logs import Completion, Level, LogBook, LogLine, Progress, cursor_of, to_wire
+from pyconvex.engine.logs.log_store import LogStore
+from pyconvex.engine.logs.logs import Completion, Level, LogBook, LogLine, Progress, cursor_of, to_wire
 from pyconvex.settings import Limits
 from support.deployment import deployment
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine.time_limit import TimeLimit
+from pyconvex.engine.driver.time_limit import TimeLimit
 from pyconvex.functions.fetch.request import Request
 from pyconvex.settings import Limits
 from pyconvex.store.usage import READ_HINT

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from pyconvex.engine.auth.identity import ADMIN
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ADMIN
 from pyconvex.host import Host, HostOptions
 from pyconvex.settings import Limits
-from pyconvex.store.postgres import PostgresPersistence
+from pyconvex.store.postgres.persistence import PostgresPersistence
 from support.deployment import HEADER, Deployment, deployment
 from support.postgres import fresh_database, server
 from support.proxy import proxied

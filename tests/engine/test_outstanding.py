@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pyconvex.clock import Clock, ManualClock
-from pyconvex.engine.jobs import KEPT_MS, outstanding_change
-from pyconvex.engine.outstanding import Outstanding
-from pyconvex.engine.scheduler import GRACE_MS, Scheduler
+from pyconvex.engine.jobs.jobs import KEPT_MS, outstanding_change
+from pyconvex.engine.jobs.outstanding import Outstanding
+from pyconvex.engine.jobs.scheduler import GRACE_MS, Scheduler
 from pyconvex.settings import Limits
 from pyconvex.store.keys import Commit
 from pyconvex.store.transaction import Transaction

@@ -8,7 +8,7 @@ import pytest
 
 from pyconvex.errors import RequestRefused
 from pyconvex.schema import define_schema, define_table
-from pyconvex.store import activation, backfill
+from pyconvex.store.schema import activation, backfill
 from pyconvex.values import v
 from support.deployment import deployment
 

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.engine.ranges import IndexRangeBuilder, bounds_of, span_of
-from pyconvex.store.catalog import Index
+from pyconvex.engine.database.ranges import IndexRangeBuilder, bounds_of, span_of
+from pyconvex.store.schema.catalog import Index
 from pyconvex.values import Int64, undefined
 from pyconvex.values.keys import encode_key
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from pyconvex.store.postgres import PostgresPersistence
+from pyconvex.store.postgres.persistence import PostgresPersistence
 from support.deployment import Deployment, deployment
 from support.postgres import fresh_database, server
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.engine.redaction import is_secret_header, redacted_body, redacted_header, redacted_query
+from pyconvex.engine.requests.redaction import is_secret_header, redacted_body, redacted_header, redacted_query
 
 HEADERS = [
     ("authorization", "Bearer eyJhbGciOi.x.y", "Bearer …"),

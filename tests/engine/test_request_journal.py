@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyconvex.engine.request_journal import Arrival, RequestJournal
+from pyconvex.engine.requests.request_journal import Arrival, RequestJournal
 from pyconvex.settings import Limits
 
 

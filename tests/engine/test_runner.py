@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pyconvex.engine.auth.identity import ADMIN
 from pyconvex.engine.execution import Caller
-from pyconvex.engine.identity import ADMIN
 from pyconvex.errors import RequestRefused
 from pyconvex.functions.function import Kind
 from pyconvex.settings import Limits

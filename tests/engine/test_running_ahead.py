@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pyconvex.clock import SystemClock
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.sqlite_connection import SqliteWriter
+from pyconvex.store.sqlite.connection import SqliteWriter
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from support.deployment import deployment
 
 PATIENCE_SECONDS = 10

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from pyconvex.clock import Clock, ManualClock
-from pyconvex.engine import jobs
-from pyconvex.engine.scheduler import CONFLICT_MS, FAILURE_MS, TEND_MS, Scheduler
+from pyconvex.engine.jobs import jobs
+from pyconvex.engine.jobs.scheduler import CONFLICT_MS, FAILURE_MS, TEND_MS, Scheduler
 from pyconvex.settings import Limits
-from pyconvex.store.catalog import table_of_index
 from pyconvex.store.persistence import Conflict, StoreFailed
+from pyconvex.store.schema.catalog import table_of_index
 from pyconvex.values.ids import decode_id
 from support.deployment import Deployment, deployment
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine.jobs import LOST
-from pyconvex.engine.scheduler import Scheduler
+from pyconvex.engine.jobs.jobs import LOST
+from pyconvex.engine.jobs.scheduler import Scheduler
 from pyconvex.store.keys import Commit
 from pyconvex.store.persistence import Committed, Persistence, Work
-from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from support.deployment import Deployment, deployment
 
 PATIENCE_SECONDS = 60.0
@@ -135,7 +135,7 @@ async def _persistences(engine: str, count: int, closing: AsyncExitStack) -> Asy
             yield SharedSqlite(shared, number, alive)
         return
     postgres = pytest.importorskip("support.postgres")
-    from pyconvex.store.postgres import PostgresPersistence
+    from pyconvex.store.postgres.persistence import PostgresPersistence
 
     name = closing.enter_context(postgres.fresh_database())
     for _ in range(count):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine.logs import Level
+from pyconvex.engine.logs.logs import Level
 from pyconvex.settings import Limits
 from pyconvex.testing import ConvexTest
 from support.deployment import HEADER, deployment

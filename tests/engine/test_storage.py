@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine.stored_files import find_file
+from pyconvex.engine.files.stored_files import find_file
 from pyconvex.errors import RequestRefused
 from pyconvex.files.storage import FileStorageFailed
 from pyconvex.store.persistence import StoreFailed

@@ -20,10 +20,10 @@ from typing import TypeVar
 
 import pytest
 
-from pyconvex.engine import debugger
-from pyconvex.engine.foreign import NotDeterministic
-from pyconvex.engine.function_loop import FunctionLoop
-from pyconvex.engine.time_limit import (
+from pyconvex.engine.driver import debugger
+from pyconvex.engine.driver.foreign import NotDeterministic
+from pyconvex.engine.driver.function_loop import FunctionLoop
+from pyconvex.engine.driver.time_limit import (
     FunctionTimeout,
     TimeLimit,
     TimeLimitExceeded,
@@ -339,7 +339,8 @@ def test_the_timer_does_not_outlive_the_program() -> None:
     """A timer survives `exec`, where its signal would kill the next program; and the interpreter's own end."""
     program = """
 import os, sys, time
-from pyconvex.engine import guard, time_limit
+from pyconvex.engine.driver import guard
+from pyconvex.engine.driver import time_limit
 guard.install()
 time_limit.guard(lambda: None, 0.1)
 assert time_limit.alarm.at

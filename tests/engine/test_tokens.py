@@ -1,4 +1,4 @@
-"""`engine/tokens.py`: every check of a token, with its code."""
+"""`engine/auth/tokens.py`: every check of a token, with its code."""
 
 import asyncio
 import base64
@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyconvex.clock import ManualClock
-from pyconvex.engine.identity import Identity
-from pyconvex.engine.tokens import TOKEN_BYTES_MAX, Tokens
+from pyconvex.engine.auth.identity import Identity
+from pyconvex.engine.auth.tokens import TOKEN_BYTES_MAX, Tokens
 from pyconvex.errors import RequestRefused
 from pyconvex.functions.auth_config import AuthConfig, Provider, auth_config, custom_jwt, oidc
 from support.oidc_server import OidcServer, oidc_server
@@ -382,7 +382,7 @@ def test_a_signature_is_verified_once_for_each_key(world: OidcWorld, monkeypatch
         clock.advance(301)
         with pytest.raises(RequestRefused, match="no ES256 key"):
             await tokens.verify(token, config)
-        monkeypatch.setattr("pyconvex.engine.tokens.REMEMBERED_MAX", 2)
+        monkeypatch.setattr("pyconvex.engine.auth.tokens.REMEMBERED_MAX", 2)
         for n in range(4):
             many = STRANGER["ES256"].sign(world.claims(sub=f"user-{n}"))
             assert (await tokens.verify(many, config)).token == many

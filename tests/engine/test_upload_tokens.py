@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyconvex.clock import ManualClock
-from pyconvex.engine.upload_tokens import VALID_SECONDS, UploadTokens
+from pyconvex.engine.files.upload_tokens import VALID_SECONDS, UploadTokens
 from pyconvex.errors import RequestRefused
 
 SECRET = bytes(32)

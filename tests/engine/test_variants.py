@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine.variants import findable, variant
+from pyconvex.engine.driver.variants import findable, variant
 
 TIME = variant(sys.modules["time"], time=lambda: 1.0)
 FOUND: dict[str, Any] = dict(findable({"time": TIME}))

@@ -12,8 +12,8 @@ from types import FrameType, ModuleType
 
 import pytest
 
-from pyconvex.engine import debugger, guard
-from pyconvex.engine.watchdog import BLOCKED_SECONDS, Blocked, Watchdog
+from pyconvex.engine.driver import debugger, guard
+from pyconvex.engine.driver.watchdog import BLOCKED_SECONDS, Blocked, Watchdog
 from pyconvex.errors import Place
 
 PATIENCE_SECONDS = 20.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.functions.cors_protocol import (
+from pyconvex.functions.routing.cors_protocol import (
     Answer,
     PageRequest,
     check_preflight,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.functions.route_error import RouteError
+from pyconvex.functions.routing.error import RouteError
 from pyconvex.server import Next, Request, Response, http_action, http_router, query
 
 

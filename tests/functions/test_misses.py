@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pyconvex.functions.misses import explain_miss
-from pyconvex.functions.router import HttpRouter
+from pyconvex.functions.routing.misses import explain_miss
+from pyconvex.functions.routing.router import HttpRouter
 from pyconvex.server import Request, Response, http_action, http_router
 
 

@@ -5,10 +5,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.functions.route import METHODS, Route, RouteForm
-from pyconvex.functions.route_error import RouteError
-from pyconvex.functions.route_pattern import Pattern
-from pyconvex.functions.router import HttpRouter
+from pyconvex.functions.routing.error import RouteError
+from pyconvex.functions.routing.pattern import Pattern
+from pyconvex.functions.routing.route import METHODS, Route, RouteForm
+from pyconvex.functions.routing.router import HttpRouter
 from pyconvex.server import Request, Response, http_action, http_router
 
 

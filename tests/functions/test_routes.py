@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pyconvex.functions.route import RouteForm
-from pyconvex.functions.route_error import RouteError
-from pyconvex.functions.router import HttpRouter
+from pyconvex.functions.routing.error import RouteError
+from pyconvex.functions.routing.route import RouteForm
+from pyconvex.functions.routing.router import HttpRouter
 from pyconvex.server import Request, Response, action, http_action, http_router, mutation, query
 
 

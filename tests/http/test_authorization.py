@@ -10,9 +10,9 @@ from typing import cast
 import pytest
 
 from pyconvex.clock import ManualClock
-from pyconvex.engine.authentication import Authentication
-from pyconvex.engine.identity import ADMIN, ANONYMOUS, Identity
-from pyconvex.engine.tokens import Tokens
+from pyconvex.engine.auth.authentication import Authentication
+from pyconvex.engine.auth.identity import ADMIN, ANONYMOUS, Identity
+from pyconvex.engine.auth.tokens import Tokens
 from pyconvex.engine.versions import Versions
 from pyconvex.errors import RequestRefused
 from pyconvex.http import authorization

@@ -10,7 +10,7 @@ import pytest
 
 from pyconvex.engine.outages import refusal
 from pyconvex.store.persistence import StoreFailed
-from pyconvex.store.postgres_server import Server
+from pyconvex.store.postgres.server import Server
 from support.postgres import SECURED, fresh_database, server
 from support.proxy import Proxy, proxied
 from support.served import Reply, Served, run, served

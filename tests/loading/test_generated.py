@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 
 from pyconvex import typed
-from pyconvex.loading.data_model import data_model_text
-from pyconvex.loading.generated import api_text, server_text
-from pyconvex.loading.server_stub import server_stub
+from pyconvex.loading.codegen.data_model import data_model_text
+from pyconvex.loading.codegen.generated import api_text, server_text
+from pyconvex.loading.codegen.server_stub import server_stub
 from pyconvex.schema import EMPTY_SCHEMA, Schema, TableDefinition, define_schema, define_table
 from pyconvex.server import StorageId
 from pyconvex.values import Int64, v

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pyconvex.functions.open_object import OpenObject
 from pyconvex.functions.references import camel, snake
-from pyconvex.loading.typescript_api import api_js
-from pyconvex.loading.typescript_data_model import data_model_declarations
-from pyconvex.loading.typescript_types import TypeScriptTypes
+from pyconvex.loading.codegen.typescript_api import api_js
+from pyconvex.loading.codegen.typescript_data_model import data_model_declarations
+from pyconvex.loading.codegen.typescript_types import TypeScriptTypes
 from pyconvex.schema import EMPTY_SCHEMA, define_schema, define_table
 from pyconvex.server import pagination_opts_validator
 from pyconvex.values import Int64, v

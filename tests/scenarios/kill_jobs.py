@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from pyconvex.engine.auth.identity import ANONYMOUS
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ANONYMOUS
 from pyconvex.host import Host, HostOptions
 
 CALLERS = 4

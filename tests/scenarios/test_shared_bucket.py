@@ -5,7 +5,7 @@ from typing import Any
 from unittest.mock import patch
 
 from pyconvex.clock import SystemClock
-from pyconvex.engine.file_sweep import FileSweep
+from pyconvex.engine.files.file_sweep import FileSweep
 from pyconvex.files.storage import new_key
 from support.postgres import fresh_database, server
 from support.s3 import fresh_bucket

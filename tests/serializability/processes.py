@@ -18,7 +18,7 @@ import msgspec
 import pyconvex
 from pyconvex.clock import SystemClock
 from pyconvex.settings import Limits
-from pyconvex.store.postgres import PostgresPersistence
+from pyconvex.store.postgres.persistence import PostgresPersistence
 from pyconvex.store.store import Store
 
 from .history import History

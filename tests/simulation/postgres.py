@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
-from pyconvex.store import postgres, postgres_server
 from pyconvex.store.keys import Changes, KeyRange
 from pyconvex.store.persistence import Conflict, Persistence, Row
-from pyconvex.store.postgres_commits import Record
-from pyconvex.store.postgres_committer import Committer
-from pyconvex.store.search_selection import Candidates, SearchQuery
-from pyconvex.store.search_vectors import Similar, VectorQuery
+from pyconvex.store.postgres import persistence as postgres
+from pyconvex.store.postgres import server as postgres_server
+from pyconvex.store.postgres.commits import Record
+from pyconvex.store.postgres.committer import Committer
+from pyconvex.store.search.selection import Candidates, SearchQuery
+from pyconvex.store.search.vectors import Similar, VectorQuery
 
 from .loop import SeededClock, SeededLoop
 from .world import Engine

@@ -7,9 +7,9 @@ from pathlib import Path
 from random import Random
 
 from pyconvex.store.persistence import Persistence
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.sqlite_disk import Job, Report
-from pyconvex.store.sqlite_file import SqliteFile
+from pyconvex.store.sqlite.disk import Job, Report
+from pyconvex.store.sqlite.file import SqliteFile
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 
 from .loop import SeededClock, SeededLoop
 from .world import Engine

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pyconvex.store import postgres
-from pyconvex.store.sqlite_file import SqliteFile
+from pyconvex.store.postgres import persistence as postgres
+from pyconvex.store.sqlite.file import SqliteFile
 from serializability.weakened import StaleReads, Uncertified
 
 from .postgres import Notices, PostgresEngine, Reader, SeededCommitter

@@ -9,11 +9,13 @@ import pytest
 from pyconvex.clock import SystemClock
 from pyconvex.schema import EMPTY_SCHEMA, Schema, define_schema, define_table
 from pyconvex.settings import Limits
-from pyconvex.store import activation, backfill, documents, postgres_notices, progress, upkeep
-from pyconvex.store.catalog import IndexState
+from pyconvex.store import documents, upkeep
 from pyconvex.store.keys import KeyRange
-from pyconvex.store.progress import Progress, Step
-from pyconvex.store.schema_rows import SchemaState
+from pyconvex.store.postgres import notices as postgres_notices
+from pyconvex.store.schema import activation, backfill, progress
+from pyconvex.store.schema.catalog import IndexState
+from pyconvex.store.schema.progress import Progress, Step
+from pyconvex.store.schema.rows import SchemaState
 from pyconvex.store.store import SchemaChange, SchemaRefused, SchemaViolation, Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import Value, v

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from pyconvex.store.keys import Changes, DocumentChange, IndexKey, KeyRange, NewEntry, NewFound, ReadSet
 from pyconvex.store.persistence import Committed, Persistence, Reader
-from pyconvex.store.search_entries import Entry, FoundChange, SearchEntry, VectorEntry
-from pyconvex.store.search_selection import SearchQuery
-from pyconvex.store.search_terms import terms_sought
-from pyconvex.store.search_vectors import VectorQuery, pack_vector
-from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.search.entries import Entry, FoundChange, SearchEntry, VectorEntry
+from pyconvex.store.search.selection import SearchQuery
+from pyconvex.store.search.terms import terms_sought
+from pyconvex.store.search.vectors import VectorQuery, pack_vector
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from support.stores import Database, database_of
 
 VALUES = ("ant", "bee", "cat")

@@ -13,11 +13,12 @@ import pytest
 
 from pyconvex.clock import ManualClock, SystemClock
 from pyconvex.settings import Limits
-from pyconvex.store import sqlite_batches, sqlite_disk
 from pyconvex.store.keys import Changes, Commit
 from pyconvex.store.persistence import StoreFailed
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.sqlite_connection import SqliteWriter
+from pyconvex.store.sqlite import batches as sqlite_batches
+from pyconvex.store.sqlite import disk as sqlite_disk
+from pyconvex.store.sqlite.connection import SqliteWriter
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import Value
@@ -362,7 +363,7 @@ def test_a_foreign_lock_is_waited_out_without_blocking_the_loop(tmp_path: Path) 
 
 
 def test_a_foreign_lock_that_stays_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyconvex.store.sqlite_batches._LOCK_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("pyconvex.store.sqlite.batches._LOCK_PATIENCE_SECONDS", 0.05)
 
     async def test(store: Store) -> None:
         with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:

@@ -9,8 +9,8 @@ import pytest
 
 from pyconvex.clock import SystemClock
 from pyconvex.settings import Limits
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.sqlite_file import SqliteFile
+from pyconvex.store.sqlite.file import SqliteFile
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 

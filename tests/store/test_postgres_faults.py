@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from pyconvex.store import postgres_notices
 from pyconvex.store.keys import Commit
 from pyconvex.store.persistence import StoreFailed
-from pyconvex.store.postgres_server import Server
+from pyconvex.store.postgres import notices as postgres_notices
+from pyconvex.store.postgres.server import Server
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from support.postgres import fresh_database, server

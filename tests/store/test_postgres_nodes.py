@@ -10,9 +10,9 @@ import pytest
 
 from pyconvex.schema import define_schema, define_table
 from pyconvex.settings import Limits
-from pyconvex.store import postgres_notices
 from pyconvex.store.keys import Commit
 from pyconvex.store.persistence import Conflict
+from pyconvex.store.postgres import notices as postgres_notices
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import Value, v

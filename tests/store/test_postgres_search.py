@@ -9,12 +9,12 @@ import pytest
 from pyconvex.clock import SystemClock
 from pyconvex.schema import define_schema, define_table
 from pyconvex.settings import Limits
-from pyconvex.store.catalog import IndexKind, id_in
-from pyconvex.store.postgres import PostgresPersistence
-from pyconvex.store.search_entries import filter_hash
-from pyconvex.store.search_selection import SearchQuery
-from pyconvex.store.search_terms import terms_sought
-from pyconvex.store.search_vectors import VectorQuery, pack_vector
+from pyconvex.store.postgres.persistence import PostgresPersistence
+from pyconvex.store.schema.catalog import IndexKind, id_in
+from pyconvex.store.search.entries import filter_hash
+from pyconvex.store.search.selection import SearchQuery
+from pyconvex.store.search.terms import terms_sought
+from pyconvex.store.search.vectors import VectorQuery, pack_vector
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import v

@@ -13,8 +13,8 @@ from pyconvex.clock import SystemClock
 from pyconvex.errors import StartFailed
 from pyconvex.host import Host, HostOptions
 from pyconvex.settings import Limits
-from pyconvex.store import postgres_layout
-from pyconvex.store.postgres import PostgresPersistence
+from pyconvex.store.postgres import layout as postgres_layout
+from pyconvex.store.postgres.persistence import PostgresPersistence
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from support.postgres import GIVEN, SECURED, fresh_database, server
@@ -149,7 +149,7 @@ def test_a_database_of_another_encoding() -> None:
 
 
 def test_a_missing_library_is_named_with_what_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in [name for name in sys.modules if name.startswith(("psycopg", "pyconvex.store.postgres"))]:
+    for module in [name for name in sys.modules if name.startswith(("psycopg", "pyconvex.store.postgres.persistence"))]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "psycopg", None)
 

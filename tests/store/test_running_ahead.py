@@ -12,8 +12,8 @@ from pyconvex.clock import SystemClock
 from pyconvex.settings import Limits
 from pyconvex.store.keys import Changes
 from pyconvex.store.persistence import StoreFailed
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.sqlite_connection import SqliteWriter
+from pyconvex.store.sqlite.connection import SqliteWriter
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import Value

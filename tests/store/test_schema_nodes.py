@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from pyconvex.schema import Schema, define_schema, define_table
-from pyconvex.store import activation, backfill, postgres_notices
 from pyconvex.store.deployments import Deployed, Deployments
-from pyconvex.store.schema_rows import SchemaState
+from pyconvex.store.postgres import notices as postgres_notices
+from pyconvex.store.schema import activation, backfill
+from pyconvex.store.schema.rows import SchemaState
 from pyconvex.store.store import SchemaChange, SchemaRace, SchemaViolation, Store
 from pyconvex.values import v
 from pyconvex.values.ids import decode_id

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from pyconvex.errors import DeveloperError
 from pyconvex.schema import Schema, define_schema, define_table
-from pyconvex.store.catalog import Index, IndexKind, IndexState, id_in
-from pyconvex.store.search_entries import filter_hash
-from pyconvex.store.search_scan import SearchScan
-from pyconvex.store.search_selection import CANDIDATES_MAX, SearchQuery
-from pyconvex.store.search_terms import terms_sought
-from pyconvex.store.search_vectors import VectorQuery, pack_vector
+from pyconvex.store.schema.catalog import Index, IndexKind, IndexState, id_in
+from pyconvex.store.search.entries import filter_hash
+from pyconvex.store.search.scan import SearchScan
+from pyconvex.store.search.selection import CANDIDATES_MAX, SearchQuery
+from pyconvex.store.search.terms import terms_sought
+from pyconvex.store.search.vectors import VectorQuery, pack_vector
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import Value, undefined, v

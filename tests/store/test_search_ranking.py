@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.store.search_entries import SearchEntry
-from pyconvex.store.search_ranking import Ranking
-from pyconvex.store.search_selection import SearchQuery
-from pyconvex.store.search_terms import terms_sought
+from pyconvex.store.search.entries import SearchEntry
+from pyconvex.store.search.ranking import Ranking
+from pyconvex.store.search.selection import SearchQuery
+from pyconvex.store.search.terms import terms_sought
 
 WORDS = st.sampled_from(["a", "ab", "abc", "b", "ba", "c", "ca", "d"])
 TEXTS = st.lists(WORDS, min_size=1, max_size=12).map(" ".join)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.store.search_entries import SearchEntry
-from pyconvex.store.search_selection import Having, SearchQuery, select
-from pyconvex.store.search_terms import SearchTerms, terms_sought
+from pyconvex.store.search.entries import SearchEntry
+from pyconvex.store.search.selection import Having, SearchQuery, select
+from pyconvex.store.search.terms import SearchTerms, terms_sought
 
 WORDS = st.sampled_from(["a", "ab", "abc", "b", "ba", "c"])
 TEXTS = st.lists(WORDS, min_size=1, max_size=4).map(" ".join)

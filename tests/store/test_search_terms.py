@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.store.search_terms import SearchTerms, terms_in, terms_sought
+from pyconvex.store.search.terms import SearchTerms, terms_in, terms_sought
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pyconvex.store.search_vectors import (
+from pyconvex.store.search.vectors import (
     Nearest,
     NumpyProducts,
     PlainProducts,

@@ -10,8 +10,8 @@ import pytest
 from pyconvex.clock import SystemClock
 from pyconvex.errors import StartFailed
 from pyconvex.settings import Limits
-from pyconvex.store.sqlite import SqlitePersistence
-from pyconvex.store.sqlite_file import MIGRATIONS
+from pyconvex.store.sqlite.file import MIGRATIONS
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 
@@ -99,7 +99,7 @@ def test_an_older_database_is_brought_up_to_date(tmp_path: Path, monkeypatch: py
     path = tmp_path / "x.db"
     make(path)
     later = (*MIGRATIONS, ("CREATE TABLE added (x)", "INSERT INTO added VALUES (5)"))
-    monkeypatch.setattr("pyconvex.store.sqlite_file.MIGRATIONS", later)
+    monkeypatch.setattr("pyconvex.store.sqlite.file.MIGRATIONS", later)
     make(path)
     make(path)
     with closing(sqlite3.connect(path)) as database:
@@ -111,7 +111,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "x.db"
     make(path)
     monkeypatch.setattr(
-        "pyconvex.store.sqlite_file.MIGRATIONS", (*MIGRATIONS, ("CREATE TABLE added (x)", "NO SUCH STATEMENT"))
+        "pyconvex.store.sqlite.file.MIGRATIONS", (*MIGRATIONS, ("CREATE TABLE added (x)", "NO SUCH STATEMENT"))
     )
     refusal(path)
     with closing(sqlite3.connect(path)) as database:
@@ -136,7 +136,7 @@ def test_a_place_where_no_file_can_be(tmp_path: Path) -> None:
 
 
 def test_a_database_that_another_program_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyconvex.store.sqlite_file._OPEN_PATIENCE_MS", 20)
+    monkeypatch.setattr("pyconvex.store.sqlite.file._OPEN_PATIENCE_MS", 20)
     path = tmp_path / "x.db"
     make(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -9,8 +9,8 @@ import pytest
 from pyconvex.errors import DeveloperError
 from pyconvex.schema import Schema, define_schema, define_table
 from pyconvex.settings import Limits
-from pyconvex.store.catalog import Index
 from pyconvex.store.keys import IndexKey
+from pyconvex.store.schema.catalog import Index
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.store.usage import NearLimit

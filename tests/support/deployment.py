@@ -9,15 +9,17 @@ from textwrap import dedent
 from typing import Any
 
 from pyconvex.clock import Clock, SystemClock
-from pyconvex.engine import console, environment, guard
-from pyconvex.engine.determinism import SUBSTITUTES
+from pyconvex.engine import environment
+from pyconvex.engine.auth.identity import ANONYMOUS, Identity
+from pyconvex.engine.driver import guard
+from pyconvex.engine.driver.determinism import SUBSTITUTES
+from pyconvex.engine.driver.time_limit import TimeLimitExceeded
 from pyconvex.engine.environment import Environment, Urls
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ANONYMOUS, Identity
-from pyconvex.engine.logs import Completion, LogBook, LogEntry
+from pyconvex.engine.logs import console
+from pyconvex.engine.logs.logs import Completion, LogBook, LogEntry
 from pyconvex.engine.runner import Outcome, Runner
 from pyconvex.engine.secret import deployment_secret
-from pyconvex.engine.time_limit import TimeLimitExceeded
 from pyconvex.engine.versions import Versions
 from pyconvex.files.local import LocalFiles
 from pyconvex.loading.loader import Loader
@@ -25,7 +27,7 @@ from pyconvex.loading.registry import empty_registry
 from pyconvex.loading.source import LIMIT_NAME
 from pyconvex.settings import Limits
 from pyconvex.store.persistence import Persistence
-from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from pyconvex.store.store import Store
 
 new_database: ContextVar[Callable[[Clock], Persistence]] = ContextVar(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pyconvex.clock import Clock
-from pyconvex.engine.identity import Identity
-from pyconvex.engine.live_queries import LiveQueries, LiveResult, View
+from pyconvex.engine.auth.identity import Identity
+from pyconvex.engine.live.queries import LiveQueries, LiveResult, View
 from pyconvex.settings import Limits
 from pyconvex.store.persistence import Persistence
 

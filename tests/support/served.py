@@ -11,7 +11,7 @@ from typing import Any
 
 import h11
 
-from pyconvex.engine.logs import Completion, LogEntry
+from pyconvex.engine.logs.logs import Completion, LogEntry
 from pyconvex.host import Host, HostOptions, Sockets, bind_sockets
 from pyconvex.settings import Limits
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from pyconvex.clock import ManualClock
-from pyconvex.engine.live_results import LiveResult, View
+from pyconvex.engine.live.results import LiveResult, View
 from pyconvex.engine.runner import Outcome
 from pyconvex.sync.effects import Close, Effect, Refresh, Request, RunAction, RunMutation, Send, Subscribe, Unsubscribe
 from pyconvex.sync.messages import action_response, mutation_response, parse

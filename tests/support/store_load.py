@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pyconvex.clock import SystemClock
 from pyconvex.settings import Limits
 from pyconvex.store.persistence import Committed, StoreFailed
-from pyconvex.store.postgres import PostgresPersistence
+from pyconvex.store.postgres.persistence import PostgresPersistence
 from pyconvex.store.store import Store
 from pyconvex.store.transaction import Transaction
 from pyconvex.values import Value

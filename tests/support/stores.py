@@ -10,7 +10,7 @@ from pyconvex.clock import Clock, SystemClock
 from pyconvex.schema import Schema
 from pyconvex.settings import Limits
 from pyconvex.store.persistence import Persistence
-from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from pyconvex.store.store import Store
 
 from .postgres import fresh_database, server
@@ -33,7 +33,7 @@ class Database:
 
     def persistence(self, clock: Clock | None = None) -> Persistence:
         if self.kind == "postgres":
-            from pyconvex.store.postgres import PostgresPersistence
+            from pyconvex.store.postgres.persistence import PostgresPersistence
 
             return PostgresPersistence(self.place, clock=clock)
         return SqlitePersistence(Path(self.place) if self.place else None, clock=clock)

@@ -13,7 +13,7 @@ from pyconvex.clock import ManualClock
 from pyconvex.engine import session_requests
 from pyconvex.engine.session_requests import KEPT_MS, request_number
 from pyconvex.host import Host
-from pyconvex.store.catalog import BY_CREATION_TIME, SESSION_REQUESTS
+from pyconvex.store.schema.catalog import BY_CREATION_TIME, SESSION_REQUESTS
 from pyconvex.values.timestamps import decode_timestamp
 from support.loopback import loopback, opened
 from support.postgres import fresh_database, server

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from pyconvex.engine.auth.identity import ADMIN, ANONYMOUS, Identity, user, verified
 from pyconvex.engine.failures import Failure
-from pyconvex.engine.identity import ADMIN, ANONYMOUS, Identity, user, verified
 from pyconvex.engine.runner import Outcome
 from pyconvex.errors import RequestRefused
 from pyconvex.sync.effects import Close, Identify, Refresh, Subscribe, Unsubscribe, Verify

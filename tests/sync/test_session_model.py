@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from pyconvex.engine.auth.identity import ANONYMOUS, Identity, user
 from pyconvex.engine.failures import Failure
-from pyconvex.engine.identity import ANONYMOUS, Identity, user
-from pyconvex.engine.live_results import LiveResult
+from pyconvex.engine.live.results import LiveResult
 from pyconvex.engine.runner import Outcome
 from pyconvex.errors import RequestRefused
 from pyconvex.sync.effects import Identify, Refresh, Request, RunAction, RunMutation, Subscribe, Unsubscribe, Verify

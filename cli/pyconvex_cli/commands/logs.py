@@ -12,7 +12,7 @@ from pyconvex_cli.console import console
 from pyconvex_cli.deployment import Deployment, Refused, Remote, Unreachable, address_of, reach
 
 if TYPE_CHECKING:
-    from pyconvex.engine.logs import LogEntry
+    from pyconvex.engine.logs.logs import LogEntry
     from pyconvex_cli.log_filter import LogFilter
 
 HISTORY_MAX = 10_000
@@ -151,7 +151,7 @@ class _Printer:
         """Print the newest of those that are wanted."""
         import msgspec
 
-        from pyconvex.engine.logs import Completion, Progress
+        from pyconvex.engine.logs.logs import Completion, Progress
 
         decoded = (msgspec.convert(entry, Completion | Progress, strict=False) for entry in entries)
         wanted = [entry for each in decoded if (entry := self._wanted.apply(each)) is not None]
@@ -174,7 +174,7 @@ class _Printer:
     def _print_json(self, entries: Iterable["LogEntry"]) -> None:
         import json
 
-        from pyconvex.engine.logs import to_wire
+        from pyconvex.engine.logs.logs import to_wire
 
         for entry in entries:
             self.shown = True

@@ -10,17 +10,17 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from pyconvex.engine.access import add_call
 from pyconvex.engine.boundary import accept_arguments, accept_result, check_kind, refuse_positional, shown_path
 from pyconvex.engine.conflicts import MutationConflict
 from pyconvex.engine.context import ActionCtx
+from pyconvex.engine.database.access import add_call
+from pyconvex.engine.driver.foreign import surface
 from pyconvex.engine.execution import Caller, Execution, current
 from pyconvex.engine.failures import describe
-from pyconvex.engine.foreign import surface
-from pyconvex.engine.logs import Level
+from pyconvex.engine.logs.logs import Level
+from pyconvex.engine.logs.reports import report, warn_near_time
 from pyconvex.engine.outages import refusal, system_error
 from pyconvex.engine.paths import find_function
-from pyconvex.engine.reports import report, warn_near_time
 from pyconvex.engine.transactions import Done, check_depth, run_mutation, run_query
 from pyconvex.errors import BareError, DeveloperError, RequestRefused
 from pyconvex.functions.function import Function, Kind

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from pyconvex.engine.logs import Level
-from pyconvex.engine.query import OrderedQuery
+from pyconvex.engine.database.query import OrderedQuery
+from pyconvex.engine.logs.logs import Level
 from pyconvex.errors import BareError, DeveloperError
 from pyconvex.functions.function import Function, Kind, Visibility
 from pyconvex.values.display import display_in_error

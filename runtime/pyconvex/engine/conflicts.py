@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyconvex.engine.logs import Conflicting
+from pyconvex.engine.logs.logs import Conflicting
 from pyconvex.errors import RequestRefused
-from pyconvex.store.catalog import table_of_index
+from pyconvex.store.schema.catalog import table_of_index
 
 if TYPE_CHECKING:
     from pyconvex.engine.execution import Execution

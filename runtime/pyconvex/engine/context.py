@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pyconvex.engine.absent import Explains
-from pyconvex.engine.auth import Auth
-from pyconvex.engine.database import DatabaseReader, DatabaseWriter
+from pyconvex.engine.auth.context import Auth
+from pyconvex.engine.database.absent import Explains
+from pyconvex.engine.database.database import DatabaseReader, DatabaseWriter
+from pyconvex.engine.database.vectors import vector_search
+from pyconvex.engine.files.storage import StorageActionWriter, StorageReader, StorageWriter
+from pyconvex.engine.jobs.scheduling import ActionScheduler, MutationScheduler
 from pyconvex.engine.meta import ActionMeta, MutationMeta, QueryMeta
-from pyconvex.engine.scheduling import ActionScheduler, MutationScheduler
-from pyconvex.engine.storage import StorageActionWriter, StorageReader, StorageWriter
-from pyconvex.engine.vectors import vector_search
 from pyconvex.functions.function import Kind
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from msgspec import Struct
 
 from pyconvex.engine.execution import current
 from pyconvex.errors import DeveloperError, RequestRefused
-from pyconvex.store.catalog import BY_CREATION_TIME, EMPTY_CATALOG, ENVIRONMENT
 from pyconvex.store.persistence import StoreFailed
+from pyconvex.store.schema.catalog import BY_CREATION_TIME, EMPTY_CATALOG, ENVIRONMENT
 from pyconvex.values.ids import DocumentId, decode_id
 
 if TYPE_CHECKING:

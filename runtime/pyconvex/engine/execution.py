@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from pyconvex.clock import execution_id
-from pyconvex.engine.lines import Lines, StreamedLines
-from pyconvex.engine.logs import LogLine, Progress
+from pyconvex.engine.logs.lines import Lines, StreamedLines
+from pyconvex.engine.logs.logs import LogLine, Progress
 from pyconvex.functions.function import Kind, Visibility
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pyconvex.engine.access import AccessReport
     from pyconvex.engine.answers import Pending
-    from pyconvex.engine.identity import Identity
-    from pyconvex.engine.pagination import Journal
+    from pyconvex.engine.auth.identity import Identity
+    from pyconvex.engine.database.access import AccessReport
+    from pyconvex.engine.database.pagination import Journal
     from pyconvex.engine.services import Services
     from pyconvex.loading.registry import Registry
     from pyconvex.store.keys import ReadSet

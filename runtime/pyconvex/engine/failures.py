@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from msgspec import Struct
 
-from pyconvex.engine.guard import is_library
+from pyconvex.engine.driver.guard import is_library
 from pyconvex.errors import DeveloperError, Place, PyconvexError, RequestRefused
 from pyconvex.store.persistence import StoreFailed
 from pyconvex.values.value import ConvexError, Undefined, Value, undefined

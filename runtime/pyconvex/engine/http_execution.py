@@ -13,14 +13,14 @@ from pyconvex.engine.actions import ActionPermits, ActionRun, limited
 from pyconvex.engine.context import ActionCtx
 from pyconvex.engine.execution import current
 from pyconvex.engine.failures import FunctionFailed, describe
-from pyconvex.engine.logs import Level
+from pyconvex.engine.logs.logs import Level
+from pyconvex.engine.logs.reports import report
 from pyconvex.engine.outages import refusal
-from pyconvex.engine.reports import report
 from pyconvex.errors import RequestRefused
 from pyconvex.functions.context import RUNNING_CTX
 from pyconvex.functions.fetch.response import Response
 from pyconvex.functions.fetch.tee import close
-from pyconvex.functions.middleware import no_response
+from pyconvex.functions.routing.middleware import no_response
 from pyconvex.store.persistence import StoreFailed
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pyconvex.engine.execution import Execution
     from pyconvex.functions.fetch.request import Request
-    from pyconvex.functions.middleware import Runnable
+    from pyconvex.functions.routing.middleware import Runnable
 
 
 class HttpExecution:

@@ -13,33 +13,33 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from pyconvex.engine.access import access_of
 from pyconvex.engine.actions import ActionPermits, execute
 from pyconvex.engine.boundary import check_callable, shown_path
-from pyconvex.engine.cursors import Cursors
+from pyconvex.engine.database.access import access_of
+from pyconvex.engine.database.cursors import Cursors
+from pyconvex.engine.database.pagination import Journal
 from pyconvex.engine.execution import Call, Execution
 from pyconvex.engine.failures import Failure, describe
-from pyconvex.engine.file_removals import FileRemovals
+from pyconvex.engine.files.file_removals import FileRemovals
+from pyconvex.engine.files.upload_tokens import UploadTokens
 from pyconvex.engine.http_execution import HttpExecution
-from pyconvex.engine.outstanding import Outstanding
-from pyconvex.engine.pagination import Journal
+from pyconvex.engine.jobs.outstanding import Outstanding
+from pyconvex.engine.logs.reports import report
 from pyconvex.engine.paths import check_path, not_found
-from pyconvex.engine.reports import report
 from pyconvex.engine.services import Services
 from pyconvex.engine.transactions import Done
-from pyconvex.engine.upload_tokens import UploadTokens
 from pyconvex.errors import DeveloperError, Place, RequestRefused
 from pyconvex.functions.function import Function, Kind, Visibility
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
-    from pyconvex.engine.access import AccessReport
+    from pyconvex.engine.database.access import AccessReport
     from pyconvex.engine.environment import Environment, Urls
-    from pyconvex.engine.logs import LogBook
+    from pyconvex.engine.logs.logs import LogBook
     from pyconvex.engine.transactions import Around
     from pyconvex.engine.versions import Versions
     from pyconvex.files.storage import FileStorage
-    from pyconvex.functions.middleware import Runnable
+    from pyconvex.functions.routing.middleware import Runnable
     from pyconvex.loading.registry import Registry
     from pyconvex.settings import Limits
     from pyconvex.store.keys import ReadSet

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from pyconvex.store.catalog import BY_CREATION_TIME, SECRETS
+from pyconvex.store.schema.catalog import BY_CREATION_TIME, SECRETS
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock

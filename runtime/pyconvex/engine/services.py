@@ -8,12 +8,12 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
-    from pyconvex.engine.cursors import Cursors
+    from pyconvex.engine.database.cursors import Cursors
     from pyconvex.engine.environment import Environment, Urls
-    from pyconvex.engine.file_removals import FileRemovals
-    from pyconvex.engine.logs import LogBook
-    from pyconvex.engine.outstanding import Outstanding
-    from pyconvex.engine.upload_tokens import UploadTokens
+    from pyconvex.engine.files.file_removals import FileRemovals
+    from pyconvex.engine.files.upload_tokens import UploadTokens
+    from pyconvex.engine.jobs.outstanding import Outstanding
+    from pyconvex.engine.logs.logs import LogBook
     from pyconvex.files.storage import FileStorage
     from pyconvex.settings import Limits
     from pyconvex.store.store import Store

@@ -12,11 +12,11 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, cast
 
-from pyconvex.engine.jobs import apart
+from pyconvex.engine.jobs.jobs import apart
 from pyconvex.engine.runner import Outcome
 from pyconvex.engine.transactions import Done
-from pyconvex.store.catalog import EMPTY_CATALOG, SESSION_REQUESTS, id_in
 from pyconvex.store.keys import KeyRange
+from pyconvex.store.schema.catalog import EMPTY_CATALOG, SESSION_REQUESTS, id_in
 from pyconvex.values.ids import INTERNAL_BYTES, DocumentId, decode_id
 from pyconvex.values.keys import encode_key
 

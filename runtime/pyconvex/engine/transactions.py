@@ -12,18 +12,18 @@ from contextvars import Context
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pyconvex.engine.access import observe
 from pyconvex.engine.answers import Answer, Pending, TurnTaking
 from pyconvex.engine.boundary import accept_arguments, accept_result, check_kind, refuse_positional, shown_path
 from pyconvex.engine.conflicts import given_up, sent_back
 from pyconvex.engine.context import MutationCtx, QueryCtx
+from pyconvex.engine.database.access import observe
+from pyconvex.engine.driver.function_loop import FunctionLoop
+from pyconvex.engine.driver.time_limit import TRUSTED
 from pyconvex.engine.execution import Execution, current
 from pyconvex.engine.failures import user_file
-from pyconvex.engine.function_loop import FunctionLoop
-from pyconvex.engine.logs import Level
+from pyconvex.engine.logs.logs import Level
+from pyconvex.engine.logs.reports import report, warn_near_time
 from pyconvex.engine.paths import find_function
-from pyconvex.engine.reports import report, warn_near_time
-from pyconvex.engine.time_limit import TRUSTED
 from pyconvex.errors import DeveloperError
 from pyconvex.functions.function import Function, Kind
 from pyconvex.store.observed import ObservedTransaction

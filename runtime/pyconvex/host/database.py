@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Final
 
 from pyconvex.clock import Clock
-from pyconvex.engine.time_limit import progress
+from pyconvex.engine.driver.time_limit import progress
 from pyconvex.errors import StartFailed
 from pyconvex.store.persistence import Persistence
-from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 
 SQLITE: Final = "sqlite"
 SQLITE_FILE: Final = "data.sqlite3"
@@ -30,7 +30,7 @@ def shown(database: str) -> str:
     """The setting `database` for people, without a password; empty when it only says SQLite."""
     if not is_shared(database):
         return database.removeprefix(_SQLITE_URL) if database.startswith(_SQLITE_URL) else ""
-    from pyconvex.store import postgres_errors
+    from pyconvex.store.postgres import errors as postgres_errors
 
     return postgres_errors.shown(database)
 
@@ -47,7 +47,7 @@ def persistence_for(database: str, *, project: Path, folder: Path, clock: Clock)
     if not is_shared(database):
         return SqlitePersistence(sqlite_path(database, project, folder), clock=clock, expired=progress)
     try:
-        from pyconvex.store.postgres import PostgresPersistence  # psycopg costs 180 ms
+        from pyconvex.store.postgres.persistence import PostgresPersistence  # psycopg costs 180 ms
     except ImportError as error:
         if error.name is not None and error.name.startswith("pyconvex"):
             raise

@@ -15,22 +15,22 @@ from msgspec import Struct
 from pyconvex import __version__
 from pyconvex.clock import Clock, SystemClock
 from pyconvex.engine import environment as function_environ
-from pyconvex.engine import guard
-from pyconvex.engine.authentication import Authentication
-from pyconvex.engine.console import captured, function_print
+from pyconvex.engine.auth.authentication import Authentication
+from pyconvex.engine.auth.tokens import Tokens
 from pyconvex.engine.daemon_thread import in_daemon_thread
-from pyconvex.engine.determinism import SUBSTITUTES
+from pyconvex.engine.driver import guard
+from pyconvex.engine.driver.determinism import SUBSTITUTES
+from pyconvex.engine.driver.time_limit import TimeLimitExceeded, progress
 from pyconvex.engine.environment import Environment, Urls
-from pyconvex.engine.file_sweep import FileSweep
-from pyconvex.engine.live_queries import LiveQueries
-from pyconvex.engine.log_store import LogStore
-from pyconvex.engine.logs import LogBook
-from pyconvex.engine.request_journal import RequestJournal
+from pyconvex.engine.files.file_sweep import FileSweep
+from pyconvex.engine.jobs.scheduler import Scheduler
+from pyconvex.engine.live.queries import LiveQueries
+from pyconvex.engine.logs.console import captured, function_print
+from pyconvex.engine.logs.log_store import LogStore
+from pyconvex.engine.logs.logs import LogBook
+from pyconvex.engine.requests.request_journal import RequestJournal
 from pyconvex.engine.runner import Runner
-from pyconvex.engine.scheduler import Scheduler
 from pyconvex.engine.secret import deployment_secret
-from pyconvex.engine.time_limit import TimeLimitExceeded, progress
-from pyconvex.engine.tokens import Tokens
 from pyconvex.engine.versions import Versions
 from pyconvex.errors import LoadFailed, Place, Problem, StartFailed, UnfitDocument
 from pyconvex.http.app import DRAIN_SECONDS, App
@@ -42,9 +42,9 @@ from pyconvex.loading.registry import Registry, empty_registry
 from pyconvex.loading.source import LIMIT_NAME
 from pyconvex.schema import Schema
 from pyconvex.settings import Limits, Settings
-from pyconvex.store.activation import Also
 from pyconvex.store.deployments import Deployments
-from pyconvex.store.sqlite import SqlitePersistence
+from pyconvex.store.schema.activation import Also
+from pyconvex.store.sqlite.persistence import SqlitePersistence
 from pyconvex.store.store import SchemaChange, SchemaRefused, Store
 from pyconvex.sync.endpoint import SyncEndpoint
 from pyconvex.sync.services import Services as SyncServices

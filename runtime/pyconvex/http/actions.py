@@ -3,18 +3,18 @@
 from typing import Any, NamedTuple, cast
 
 from pyconvex.clock import request_id
+from pyconvex.engine.auth.identity import ANONYMOUS, Identity
 from pyconvex.engine.execution import Call, Caller
 from pyconvex.engine.failures import Failure, FunctionFailed, describe
 from pyconvex.engine.http_execution import HttpExecution
-from pyconvex.engine.identity import ANONYMOUS, Identity
-from pyconvex.engine.request_journal import Arrival, Replay
+from pyconvex.engine.requests.request_journal import Arrival, Replay
 from pyconvex.errors import RequestRefused
-from pyconvex.functions.cors import Cors
 from pyconvex.functions.fetch.headers import Headers
 from pyconvex.functions.fetch.request import Client, PathParams, Request
 from pyconvex.functions.function import RegisteredFunction
-from pyconvex.functions.middleware import Runnable
-from pyconvex.functions.route import ANY_METHOD, Match, Route, RouteForm
+from pyconvex.functions.routing.cors import Cors
+from pyconvex.functions.routing.middleware import Runnable
+from pyconvex.functions.routing.route import ANY_METHOD, Match, Route, RouteForm
 from pyconvex.loading.registry import Registry
 
 from .asgi import BodyTooLarge, ClientGone, Exchange

@@ -11,12 +11,12 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from pyconvex.engine.logs import Completion, LogEntry, to_wire
+from pyconvex.engine.logs.logs import Completion, LogEntry, to_wire
 from pyconvex.engine.session_requests import request_number
 from pyconvex.errors import LoadFailed, RequestRefused
 from pyconvex.functions.function import Function
-from pyconvex.functions.route import Route
-from pyconvex.functions.router import HttpRouter
+from pyconvex.functions.routing.route import Route
+from pyconvex.functions.routing.router import HttpRouter
 from pyconvex.loading.cors_mentions import sends_cors_headers
 from pyconvex.loading.registry import Registry, handler_name, route_place
 

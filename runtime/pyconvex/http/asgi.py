@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from time import monotonic
 from typing import Any, cast
 
-from pyconvex.engine.request_journal import Recording
+from pyconvex.engine.requests.request_journal import Recording
 
 from .request_body import DEFAULT_PACE
 from .request_body import Body as Body

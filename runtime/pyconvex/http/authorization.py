@@ -6,7 +6,7 @@ there the identity holds the error, and `get_user_identity()` raises it.
 
 from urllib.parse import parse_qs
 
-from pyconvex.engine.identity import ANONYMOUS, Identity, unusable
+from pyconvex.engine.auth.identity import ANONYMOUS, Identity, unusable
 from pyconvex.errors import RequestRefused
 
 from .asgi import Exchange

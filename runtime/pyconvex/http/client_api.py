@@ -5,8 +5,8 @@ https://docs.convex.dev/http-api/
 
 import msgspec
 
+from pyconvex.engine.auth.identity import Identity, IdentityKind
 from pyconvex.engine.execution import Call
-from pyconvex.engine.identity import Identity, IdentityKind
 from pyconvex.engine.runner import Outcome
 from pyconvex.errors import RequestRefused
 from pyconvex.functions.function import Kind

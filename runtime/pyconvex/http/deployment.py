@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct, field
 
 from pyconvex.clock import Clock
-from pyconvex.engine.authentication import Authentication
+from pyconvex.engine.auth.authentication import Authentication
 from pyconvex.engine.environment import Environment, Urls
-from pyconvex.engine.live_queries import LiveQueries
-from pyconvex.engine.logs import LogBook
-from pyconvex.engine.request_journal import RequestJournal
+from pyconvex.engine.live.queries import LiveQueries
+from pyconvex.engine.logs.logs import LogBook
+from pyconvex.engine.requests.request_journal import RequestJournal
 from pyconvex.engine.runner import Runner
 from pyconvex.engine.versions import Versions
 from pyconvex.files.storage import FileStorage

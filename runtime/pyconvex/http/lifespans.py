@@ -13,7 +13,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from pyconvex.errors import BareError
-from pyconvex.functions.route import AsgiApp, Route, RouteForm
+from pyconvex.functions.routing.route import AsgiApp, Route, RouteForm
 from pyconvex.loading.registry import Registry
 
 from .asgi import Message

@@ -1,6 +1,6 @@
 """What the log says of a request that no route takes; clients never hear of it."""
 
-from pyconvex.functions.misses import explain_miss
+from pyconvex.functions.routing.misses import explain_miss
 from pyconvex.loading.registry import Registry, route_place
 
 

@@ -11,11 +11,11 @@ from urllib.parse import unquote
 from pyconvex.engine.actions import limited
 from pyconvex.engine.failures import Failure, FunctionFailed, describe
 from pyconvex.engine.http_execution import HttpExecution
-from pyconvex.engine.logs import Level
+from pyconvex.engine.logs.logs import Level
 from pyconvex.errors import RequestRefused
-from pyconvex.functions.cors import Cors
 from pyconvex.functions.fetch.headers import Headers
-from pyconvex.functions.route import AsgiApp, Route
+from pyconvex.functions.routing.cors import Cors
+from pyconvex.functions.routing.route import AsgiApp, Route
 from pyconvex.loading.registry import Registry
 
 from .asgi import BodyTooLarge, BodyTooSlow, ClientGone, Exchange, Message, RawHeaders, Scope

@@ -7,12 +7,12 @@ from functools import lru_cache
 
 from pyconvex.engine.failures import FunctionFailed
 from pyconvex.engine.http_execution import HttpExecution
-from pyconvex.engine.logs import Level
+from pyconvex.engine.logs.logs import Level
 from pyconvex.errors import DeveloperError
-from pyconvex.functions.cors import Cors
 from pyconvex.functions.fetch.chunks import LiveChunks, SizedChunks
 from pyconvex.functions.fetch.headers import Headers, encoded
 from pyconvex.functions.fetch.response import Response
+from pyconvex.functions.routing.cors import Cors
 from pyconvex.settings import Limits
 
 from .asgi import Exchange, RawHeaders

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from pyconvex.engine.kept_requests import KeptRequest
-from pyconvex.engine.redaction import redacted_body, redacted_header, redacted_query
-from pyconvex.engine.request_journal import Replay, RequestJournal
+from pyconvex.engine.requests.kept_requests import KeptRequest
+from pyconvex.engine.requests.redaction import redacted_body, redacted_header, redacted_query
+from pyconvex.engine.requests.request_journal import Replay, RequestJournal
 from pyconvex.errors import RequestRefused
 
 from .actions import REPLAY

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from pyconvex.engine.stored_files import FileRecord, find_file, keep_file, not_found
+from pyconvex.engine.files.stored_files import FileRecord, find_file, keep_file, not_found
 from pyconvex.errors import RequestRefused
 from pyconvex.files.storage import FileMissing, FileStorageFailed, Sha256Mismatch
 

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from pyconvex.engine.identity import Identity
-from pyconvex.engine.live_queries import LiveQueries
-from pyconvex.engine.live_results import LiveResult, View
+from pyconvex.engine.auth.identity import Identity
+from pyconvex.engine.live.queries import LiveQueries
+from pyconvex.engine.live.results import LiveResult, View
 from pyconvex.errors import RequestRefused
 
 from .asgi import Exchange

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pyconvex.functions.auth_config import Provider
 from pyconvex.functions.function import Function, RegisteredFunction
-from pyconvex.functions.route import Handler, Route
+from pyconvex.functions.routing.route import Handler, Route
 from pyconvex.loading.registry import Registry, handler_name
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from typing import cast
 
 from pyconvex.functions.fetch.headers import Headers
 from pyconvex.functions.function import RegisteredFunction
-from pyconvex.functions.middleware import Middleware
-from pyconvex.functions.route import Route
+from pyconvex.functions.routing.middleware import Middleware
+from pyconvex.functions.routing.route import Route
 
 _HEADER = "access-control-allow-origin"
 _FUNCTIONS_MAX = 100

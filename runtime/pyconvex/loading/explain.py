@@ -14,12 +14,12 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from pyconvex.errors import Place, Problem, PyconvexError, Remedy
-from pyconvex.functions.route_error import RouteError
-from pyconvex.functions.router import http_router
+from pyconvex.functions.routing.error import RouteError
+from pyconvex.functions.routing.router import http_router
+from pyconvex.loading.codegen.generated import DATA_MODEL_NAMES, SERVER_NAMES
 from pyconvex.loading.deadline import ThreadAtImport
 from pyconvex.loading.folder import GENERATED
 from pyconvex.loading.frames import Project
-from pyconvex.loading.generated import DATA_MODEL_NAMES, SERVER_NAMES
 from pyconvex.loading.source import Source
 from pyconvex.loading.syntax import syntax_problem
 from pyconvex.loading.version import Version

@@ -8,8 +8,8 @@ from itertools import islice
 from types import CodeType
 from typing import Any, Final
 
-from pyconvex.functions.route_error import RouteError
-from pyconvex.functions.router import HttpRouter
+from pyconvex.functions.routing.error import RouteError
+from pyconvex.functions.routing.router import HttpRouter
 from pyconvex.loading.source import Source, parsed
 
 FURTHER_MAX: Final = 9

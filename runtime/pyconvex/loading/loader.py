@@ -13,21 +13,21 @@ from msgspec import Struct, field
 
 from pyconvex.errors import LoadFailed, Place, Problem, PyconvexError
 from pyconvex.functions.auth_config import NO_AUTH, AuthConfig
-from pyconvex.functions.router import HttpRouter
+from pyconvex.functions.routing.router import HttpRouter
 from pyconvex.loading.analyzer import Analysis, ModuleReport, is_function_module, path_problems, spelling_problems
-from pyconvex.loading.data_model import data_model_text
+from pyconvex.loading.codegen.data_model import data_model_text
+from pyconvex.loading.codegen.generated import api_stub, api_text, server_text
+from pyconvex.loading.codegen.server_stub import schema_description, server_stub
+from pyconvex.loading.codegen.typescript_api import ApiDeclarations, api_js
+from pyconvex.loading.codegen.typescript_data_model import data_model_declarations
 from pyconvex.loading.deadline import LoadInterrupted, Overdue, no_threads_from, run_within
 from pyconvex.loading.explain import Explainer
 from pyconvex.loading.folder import GENERATED, Folder, FolderScan
 from pyconvex.loading.frames import Project
-from pyconvex.loading.generated import api_stub, api_text, server_text
 from pyconvex.loading.project import Outside, project_modules
 from pyconvex.loading.registry import Registry
-from pyconvex.loading.server_stub import schema_description, server_stub
 from pyconvex.loading.source import LIMIT_NAME, Source, compile_generated
 from pyconvex.loading.special import auth_of, misnamed_http, pending_routes, router_of, schema_of
-from pyconvex.loading.typescript_api import ApiDeclarations, api_js
-from pyconvex.loading.typescript_data_model import data_model_declarations
 from pyconvex.loading.version import ModuleFailed, Version
 from pyconvex.schema import EMPTY_SCHEMA, Schema
 from pyconvex.settings import Limits

@@ -9,7 +9,7 @@ from pyconvex.errors import Place
 from pyconvex.functions.auth_config import NO_AUTH, AuthConfig
 from pyconvex.functions.function import Function
 from pyconvex.functions.references import snake
-from pyconvex.functions.router import HttpRouter, Route
+from pyconvex.functions.routing.router import HttpRouter, Route
 from pyconvex.schema import EMPTY_SCHEMA, Schema
 
 _SUFFIXES = (".py", ".js")

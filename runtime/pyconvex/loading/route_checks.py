@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from pyconvex.errors import Problem
-from pyconvex.functions.route import METHODS, Route, RouteForm
-from pyconvex.functions.router import HttpRouter
+from pyconvex.functions.routing.route import METHODS, Route, RouteForm
+from pyconvex.functions.routing.router import HttpRouter
 from pyconvex.loading.cors_mentions import sends_cors_headers
 from pyconvex.loading.registry import Registry, route_place
 

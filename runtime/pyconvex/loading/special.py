@@ -10,7 +10,7 @@ from msgspec import Struct
 from pyconvex.errors import Place, Problem
 from pyconvex.functions.auth_config import AuthConfig, CustomJwtProvider, OidcProvider, auth_config
 from pyconvex.functions.function import RegisteredFunction
-from pyconvex.functions.router import HttpRouter, http_router
+from pyconvex.functions.routing.router import HttpRouter, http_router
 from pyconvex.loading.frames import Project
 from pyconvex.loading.further import routes_without_handler
 from pyconvex.loading.source import Source

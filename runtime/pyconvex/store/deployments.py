@@ -9,14 +9,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from pyconvex.store.schema.catalog import DEPLOYMENTS, EMPTY_CATALOG
 from pyconvex.values.ids import decode_id
 
-from .catalog import DEPLOYMENTS, EMPTY_CATALOG
 from .persistence import StoreFailed
 from .transaction import Transaction
 
 if TYPE_CHECKING:
-    from .activation import Also
+    from pyconvex.store.schema.activation import Also
+
     from .keys import Commit
     from .store import Store
 

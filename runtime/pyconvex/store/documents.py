@@ -6,6 +6,7 @@ from typing import Final
 
 from pyconvex.errors import DeveloperError
 from pyconvex.schema import TABLES_MAX, Schema
+from pyconvex.store.schema.catalog import index_number
 from pyconvex.values.ids import DocumentId, decode_id, encode_id
 from pyconvex.values.keys import encode_key
 from pyconvex.values.kinds import DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX
@@ -14,7 +15,6 @@ from pyconvex.values.size import depth_of, document_size
 from pyconvex.values.validators import TableNames, ValidationFailed
 from pyconvex.values.value import Value
 
-from .catalog import index_number
 from .keys import IndexKey
 from .usage import NearLimit
 

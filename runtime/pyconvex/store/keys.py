@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from .search_entries import Entry, FoundChange
+from pyconvex.store.search.entries import Entry, FoundChange
 
 
 class IndexKey(NamedTuple):

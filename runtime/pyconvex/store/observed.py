@@ -7,16 +7,16 @@ from typing import NamedTuple
 from pyconvex.clock import Clock
 from pyconvex.schema import Schema
 from pyconvex.settings import Limits
+from pyconvex.store.schema.catalog import Catalog, Index
+from pyconvex.store.search.scan import SearchScan
+from pyconvex.store.search.selection import SearchQuery
 from pyconvex.values.ids import DocumentId, decode_id, encode_id
 from pyconvex.values.size import document_size
 from pyconvex.values.value import Undefined, Value
 
-from .catalog import Catalog, Index
 from .documents import id_key
 from .persistence import Reader
 from .scan import Scan
-from .search_scan import SearchScan
-from .search_selection import SearchQuery
 from .transaction import Transaction, WrittenDocument
 
 

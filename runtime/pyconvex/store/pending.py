@@ -5,6 +5,7 @@ from typing import NamedTuple, cast
 
 from pyconvex.errors import UnfitDocument
 from pyconvex.schema import Schema
+from pyconvex.store.schema.rows import SchemaRow, failure
 from pyconvex.values.ids import decode_id
 from pyconvex.values.validators import TableNames, ValidationFailed
 from pyconvex.values.value import Value
@@ -12,7 +13,6 @@ from pyconvex.values.wire import load
 
 from .documents import user_fields
 from .keys import Changes
-from .schema_rows import SchemaRow, failure
 from .transaction import Transaction
 
 

@@ -5,10 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from pyconvex.errors import PyconvexError, Remedy
+from pyconvex.store.search.selection import Candidates, SearchQuery
+from pyconvex.store.search.vectors import Similar, VectorQuery
 
 from .keys import Changes, Commit, IndexKey, KeyRange
-from .search_selection import Candidates, SearchQuery
-from .search_vectors import Similar, VectorQuery
 
 T = TypeVar("T")
 

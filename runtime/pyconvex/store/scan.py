@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
+from pyconvex.store.schema.catalog import Index
 from pyconvex.values.value import Value
 from pyconvex.values.wire import load
 
-from .catalog import Index
 from .keys import KeyRange
 from .overlay import part_read
 from .persistence import Row

@@ -12,15 +12,15 @@ from typing import Final, NamedTuple, TypeVar
 from pyconvex.clock import Clock
 from pyconvex.schema import EMPTY_SCHEMA, Schema
 from pyconvex.settings import Limits
+from pyconvex.store.schema.activation import Activation, Also
+from pyconvex.store.schema.catalog import EMPTY_CATALOG, Catalog, read_catalog
+from pyconvex.store.schema.plan import SchemaChange
+from pyconvex.store.schema.progress import Progress, Report, Reporter, Step
+from pyconvex.store.schema.rows import SchemaRace, SchemaRefused, SchemaRow, SchemaViolation
 
-from .activation import Activation, Also
-from .catalog import EMPTY_CATALOG, Catalog, read_catalog
 from .keys import Changes, Commit
 from .pending import Pending
 from .persistence import Committed, Persistence, Reader, StoreFailed
-from .progress import Progress, Report, Reporter, Step
-from .schema_plan import SchemaChange
-from .schema_rows import SchemaRace, SchemaRefused, SchemaRow, SchemaViolation
 from .transaction import Transaction
 from .usage import UNLIMITED
 

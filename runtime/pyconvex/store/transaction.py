@@ -12,13 +12,26 @@ from typing import cast
 from pyconvex.clock import Clock
 from pyconvex.schema import Schema
 from pyconvex.settings import Limits
+from pyconvex.store.schema.catalog import (
+    EMPTY_CATALOG,
+    SCHEMAS,
+    SYSTEM_TABLES,
+    TABLES,
+    Catalog,
+    Index,
+    IndexKind,
+    Table,
+)
+from pyconvex.store.search.entries import Entry, FoundChange
+from pyconvex.store.search.scan import SearchScan
+from pyconvex.store.search.selection import SearchQuery
+from pyconvex.store.search.vectors import Similar, VectorQuery
 from pyconvex.values.ids import DocumentId, encode_id, new_internal_id
 from pyconvex.values.names import SYSTEM_FIELDS
 from pyconvex.values.size import document_size
 from pyconvex.values.value import Undefined, Value
 from pyconvex.values.wire import dump, load
 
-from .catalog import EMPTY_CATALOG, SCHEMAS, SYSTEM_TABLES, TABLES, Catalog, Index, IndexKind, Table
 from .documents import (
     check_names,
     check_new_fields,
@@ -35,10 +48,6 @@ from .keys import Changes, DocumentChange, KeyRange, ReadSet, Verdict
 from .overlay import Overlay, part_read
 from .persistence import Conflict, Reader, Row
 from .scan import PAGE_ROWS_MAX, Scan
-from .search_entries import Entry, FoundChange
-from .search_scan import SearchScan
-from .search_selection import SearchQuery
-from .search_vectors import Similar, VectorQuery
 from .usage import NearLimit, Usage
 
 _RANDOM_BYTES = 14

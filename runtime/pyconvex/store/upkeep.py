@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from pyconvex.store.schema.backfill import fill
+from pyconvex.store.schema.catalog import INDEXES, Catalog, Index, IndexKind, IndexState, Table
+from pyconvex.store.schema.catalog_rows import by_number, drop_leftovers
+from pyconvex.store.schema.plan import is_unfinished, leftovers, staged_builds
+from pyconvex.store.schema.progress import Step
+from pyconvex.store.schema.rows import SchemaRow, SchemaState
 from pyconvex.values.ids import decode_id
 from pyconvex.values.value import Value
 
-from .backfill import fill
-from .catalog import INDEXES, Catalog, Index, IndexKind, IndexState, Table
-from .catalog_rows import by_number, drop_leftovers
 from .keys import Changes, ReadSet, after_key
 from .persistence import Persistence, Reader, StoreFailed
-from .progress import Step
-from .schema_plan import is_unfinished, leftovers, staged_builds
-from .schema_rows import SchemaRow, SchemaState
 from .transaction import Transaction
 
 if TYPE_CHECKING:

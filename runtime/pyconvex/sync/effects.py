@@ -4,7 +4,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from pyconvex.engine.identity import Identity
+from pyconvex.engine.auth.identity import Identity
 from pyconvex.values.value import Value
 
 from .messages import Authenticate

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from pyconvex.engine.failures import Failure
-from pyconvex.engine.live_results import LiveResult
+from pyconvex.engine.live.results import LiveResult
 from pyconvex.engine.runner import Outcome
 from pyconvex.errors import PyconvexError
 from pyconvex.values.timestamps import decode_timestamp, encode_timestamp

@@ -9,8 +9,8 @@ from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
-    from pyconvex.engine.authentication import Authentication
-    from pyconvex.engine.live_queries import LiveQueries
+    from pyconvex.engine.auth.authentication import Authentication
+    from pyconvex.engine.live.queries import LiveQueries
     from pyconvex.engine.runner import Runner
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyconvex.clock import request_id
+from pyconvex.engine.auth.identity import ANONYMOUS
 from pyconvex.engine.failures import Failure
-from pyconvex.engine.identity import ANONYMOUS
-from pyconvex.engine.live_results import LiveResult
+from pyconvex.engine.live.results import LiveResult
 from pyconvex.engine.paths import check_path
 from pyconvex.errors import PyconvexError, RequestRefused
 from pyconvex.values.value import InvalidValue
@@ -47,8 +47,8 @@ from .messages import (
 
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
-    from pyconvex.engine.identity import Identity
-    from pyconvex.engine.live_results import View
+    from pyconvex.engine.auth.identity import Identity
+    from pyconvex.engine.live.results import View
 
 MUTATIONS_QUEUED_MAX: Final = 1000
 ACTIONS_RUNNING_MAX: Final = 1000

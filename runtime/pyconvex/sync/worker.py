@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pyconvex.clock import Alarm
     from pyconvex.engine.client_version import ClientVersion
-    from pyconvex.engine.live_results import View
+    from pyconvex.engine.live.results import View
 
     from .services import Services
 

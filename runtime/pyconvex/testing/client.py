@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote
 
-from pyconvex.engine.identity import Identity
+from pyconvex.engine.auth.identity import Identity
 from pyconvex.functions.fetch.request import Request
 from pyconvex.functions.fetch.response import Response
 from pyconvex.http.actions import ASSUMED_IDENTITY

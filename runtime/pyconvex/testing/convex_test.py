@@ -11,9 +11,9 @@ from types import ModuleType, TracebackType
 from typing import Any, Self, cast, overload
 
 from pyconvex.clock import ManualClock, request_id
-from pyconvex.engine.access import AccessReport
+from pyconvex.engine.auth.identity import ANONYMOUS, Identity, user
+from pyconvex.engine.database.access import AccessReport
 from pyconvex.engine.execution import Call, Caller
-from pyconvex.engine.identity import ANONYMOUS, Identity, user
 from pyconvex.engine.runner import Outcome
 from pyconvex.functions.fetch.body import BodyInit
 from pyconvex.functions.fetch.headers import Headers, HeadersInit

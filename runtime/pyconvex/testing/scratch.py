@@ -8,8 +8,8 @@ from typing import Any, ClassVar, TypeVar
 
 from pyconvex.engine.answers import Answer
 from pyconvex.engine.context import MutationCtx
-from pyconvex.engine.storage import StorageWriter, blob_of, checked_blob
-from pyconvex.engine.stored_files import add_file, file_record
+from pyconvex.engine.files.storage import StorageWriter, blob_of, checked_blob
+from pyconvex.engine.files.stored_files import add_file, file_record
 from pyconvex.engine.transactions import Run
 from pyconvex.files.storage import new_key
 from pyconvex.functions.fetch.blob import Blob

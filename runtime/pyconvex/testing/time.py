@@ -1,7 +1,7 @@
 """Time in tests: it moves only when a test says so, and then everything that falls due happens in order."""
 
 from pyconvex.clock import ManualClock
-from pyconvex.engine.scheduler import Scheduler
+from pyconvex.engine.jobs.scheduler import Scheduler
 from pyconvex.errors import PyconvexError
 
 

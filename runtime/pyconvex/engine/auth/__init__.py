@@ -1,0 +1,1 @@
+"""Who asks: tokens, the keys that verify them, identities."""

@@ -1,0 +1,1 @@
+"""`ctx.storage` and the files behind it."""

@@ -1,0 +1,1 @@
+"""Requests that `dev` keeps."""

@@ -1,0 +1,1 @@
+"""Routes of HTTP actions, middleware, CORS."""

@@ -1,0 +1,1 @@
+"""`convex/_generated`, for Python and TypeScript."""

@@ -1,0 +1,1 @@
+"""The active schema of a deployment: tables, indexes, and how they change."""
