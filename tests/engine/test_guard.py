@@ -30,10 +30,12 @@ from typing import TypeVar
 
 import pytest
 
+import pyconvex
 from pyconvex.engine.driver import guard
 from pyconvex.engine.driver.function_loop import FunctionLoop
 from pyconvex.engine.driver.guard import NotInQueriesOrMutations
 from pyconvex.engine.driver.time_limit import FunctionTimeout, trusted
+from pyconvex.store import keys
 
 T = TypeVar("T")
 
@@ -288,6 +290,8 @@ def test_installing_again_adds_sources_and_no_hook(tmp_path: Path) -> None:
         (os.__file__, True),
         (pytest.__file__, True),
         (guard.__file__, True),
+        (pyconvex.__file__, True),
+        (keys.__file__, True),
         ("<frozen importlib._bootstrap>", True),
         (__file__, False),
         ("/somewhere/convex/messages.py", False),
@@ -301,6 +305,7 @@ def test_library_code_is_told_from_the_users(filename: str, library: bool) -> No
 def test_a_program_with_the_hook_ends_cleanly() -> None:
     program = """
 import atexit, os
+import pyconvex
 from pyconvex.engine.driver import guard
 guard.install()
 class Late:
