@@ -16,6 +16,7 @@ DEFAULTS: dict[str, float] = {
     "result_bytes": 16 * MIB,
     "http_request_bytes": 20 * MIB,
     "http_response_bytes": 20 * MIB,
+    "api_request_seconds": 300,
     "read_bytes": 16 * MIB,
     "read_documents": 32_000,
     "read_ranges": 4_096,

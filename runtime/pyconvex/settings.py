@@ -44,10 +44,14 @@ class Limits:
     response_idle_seconds: float = field(
         default=60.0, metadata={"about": "waiting for a client that takes in nothing of its response"}
     )
+    response_rate_bytes: int = field(
+        default=240, metadata={"about": "bytes a second that it has to take in, in each response_idle_seconds"}
+    )
     keep_alive_seconds: float = field(default=75.0, metadata={"about": "waiting for a connection's next request"})
     upload_bytes: int = field(default=64 * 2**30, metadata={"about": "a file that is sent to an upload URL"})
     upload_seconds: float = field(default=120.0, metadata={"about": "one upload to an upload URL"})
     api_request_bytes: int = field(default=16 * 2**20 + 2000, metadata={"about": "JSON body of a client API request"})
+    api_request_seconds: float = field(default=300.0, metadata={"about": "one call through the HTTP API, in all"})
     read_bytes: int = field(default=16 * 2**20, metadata={"about": "documents read by one query or mutation"})
     read_documents: int = field(default=32_000, metadata={"about": "documents scanned by one query or mutation"})
     read_ranges: int = field(default=4_096, metadata={"about": "reads of one query or mutation"})
@@ -212,7 +216,7 @@ def _from_pyproject(project: Path) -> list[_Given]:
         text = path.read_bytes()
     except OSError:
         return []
-    if b"[tool.pyconvex" not in text and b"pyconvex" not in text:
+    if b"pyconvex" not in text:
         return []
     origin = Origin(Source.PYPROJECT, "pyproject.toml")
     try:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from pyconvex.settings import Limits
 from support.served import Served, run, served
 
 MESSAGES = """
+import asyncio
 from pyconvex.server import action, internal_mutation, mutation, query
 from pyconvex.values import ConvexError, Int64
 
@@ -51,6 +53,11 @@ async def fail(ctx, data):
 @action
 async def broken(ctx):
     raise ValueError("no such channel")
+
+
+@action
+async def never(ctx):
+    await asyncio.sleep(60)
 
 
 @internal_mutation
@@ -112,6 +119,16 @@ def test_formats(tmp_path: Path, shape: str, value: bytes) -> None:
         assert old.json["value"]["big"] == {"$integer": "BQAAAAAAAAA="}
 
     serving(tmp_path, story)
+
+
+def test_a_call_that_takes_too_long(tmp_path: Path) -> None:
+    async def story(server: Served) -> None:
+        for path in ("/api/action", "/api/run/messages/never"):
+            reply = await server.call(path, body("messages:never"))
+            assert (reply.status, reply.json["code"]) == (408, "RequestTimeout")
+        assert (await server.call("/api/query", body("messages:count"))).json["value"] == 0
+
+    serving(tmp_path, story, limits=Limits(api_request_seconds=0.2))
 
 
 def test_arguments_in_a_list_of_one(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """The endpoints of the API: which path and method is whose."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from pyconvex.errors import RequestRefused
 
 from .admin_api import AdminApi
 from .asgi import Exchange
@@ -26,6 +30,7 @@ def endpoints_of(
     """Every path the API claims, and every prefix of paths; each with a preflight."""
     client, snapshots = ClientApi(deployment), SnapshotApi(deployment)
     admin, storage = AdminApi(deployment), StorageApi(deployment)
+    timely = partial(_within, deployment.limits.api_request_seconds)
     exact: dict[str, dict[str, Endpoint]] = {
         "/": _get(_text("This Convex deployment is running. See https://docs.convex.dev/.")),
         "/version": _get(_text(deployment.version)),
@@ -33,14 +38,14 @@ def endpoints_of(
         "/instance_name": _get(_text(deployment.name)),
         HEALTH: _get(health.answer),
         "/echo": {"POST": _echo(deployment.limits.api_request_bytes)},
-        "/api/query": {**_get(client.query), "POST": client.query},
+        "/api/query": {**_get(timely(client.query)), "POST": timely(client.query)},
         "/api/public_openapi.json": _get(OpenApi(deployment).answer),
         "/api/query_ts": {"POST": snapshots.query_ts},
-        "/api/query_at_ts": {"POST": snapshots.query_at_ts},
-        "/api/query_batch": {"POST": snapshots.query_batch},
-        "/api/mutation": {"POST": client.mutation},
-        "/api/action": {"POST": client.action},
-        "/api/function": {"POST": client.function},
+        "/api/query_at_ts": {"POST": timely(snapshots.query_at_ts)},
+        "/api/query_batch": {"POST": timely(snapshots.query_batch)},
+        "/api/mutation": {"POST": timely(client.mutation)},
+        "/api/action": {"POST": timely(client.action)},
+        "/api/function": {"POST": timely(client.function)},
         "/api/update_environment_variables": {"POST": admin.update_environment_variables},
         "/api/list_environment_variables": _get(admin.list_environment_variables),
         "/api/stream_function_logs": _get(admin.stream_function_logs),
@@ -57,7 +62,7 @@ def endpoints_of(
         "/api/storage/upload": {"POST": storage.upload},
     }
     prefixed: dict[str, dict[str, Endpoint]] = {
-        "/api/run/": {"POST": client.run},
+        "/api/run/": {"POST": timely(client.run)},
         "/api/storage/": _get(storage.download),
     }
     for methods in (*exact.values(), *prefixed.values()):
@@ -67,6 +72,21 @@ def endpoints_of(
 
 def _get(endpoint: Endpoint) -> dict[str, Endpoint]:
     return {"GET": endpoint, "HEAD": endpoint}
+
+
+def _within(seconds: float, endpoint: Endpoint) -> Endpoint:
+    """The endpoint, which gives up after so many seconds and answers 408."""
+
+    async def answer(exchange: Exchange) -> None:
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                await endpoint(exchange)
+        except TimeoutError:
+            if limit.expired():
+                raise RequestRefused(408, "RequestTimeout", f"The request took more than {seconds:g} s") from None
+            raise
+
+    return answer
 
 
 def _text(text: str) -> Endpoint:
