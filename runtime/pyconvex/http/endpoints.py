@@ -78,8 +78,9 @@ def _within(seconds: float, endpoint: Endpoint) -> Endpoint:
     """The endpoint, which gives up after so many seconds and answers 408."""
 
     async def answer(exchange: Exchange) -> None:
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with limit:
                 await endpoint(exchange)
         except TimeoutError:
             if limit.expired():
