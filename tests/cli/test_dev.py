@@ -81,7 +81,7 @@ def says(running: Dev, text: str) -> None:
 
 
 def without_times(text: str) -> str:
-    return re.sub(r"in [\d.]+ m?s", "in T", re.sub(r"\d\d:\d\d:\d\d", "HH:MM:SS", text))
+    return re.sub(r"(ready|reloaded) in [^·]+ ·", r"\1 in T ·", re.sub(r"\d\d:\d\d:\d\d", "HH:MM:SS", text))
 
 
 def test_once(project: Path) -> None:
