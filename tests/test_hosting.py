@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -244,6 +245,33 @@ def test_what_a_response_has_so_far_is_sent_while_the_rest_is_awaited() -> None:
             reader, writer = await server.connect(GET)
             assert await reader.readuntil(b"begun")
             writer.transport.abort()
+
+    run(story)
+
+
+@pytest.mark.parametrize("number", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
+def test_a_network_that_fails_ends_the_response(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The network's own TimeoutError is none of ours: to wait again would be to wait for nothing, and for ever."""
+    ended = asyncio.Event()
+    asked = 0
+
+    async def drain(writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        raise OSError(number if asked < 10 else errno.ECONNRESET, "the network is gone")
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.start(200, [])
+        await exchange.write(b"x" * 2**20)
+        ended.set()
+
+    async def story() -> None:
+        monkeypatch.setattr(asyncio.StreamWriter, "drain", drain)
+        async with served(answer) as server:
+            _, writer = await server.connect(GET)
+            await ended.wait()
+            assert asked == 1
+            writer.close()
 
     run(story)
 

@@ -5,9 +5,11 @@ when that is asked for; otherwise what is known of the code has to do.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pyconvex.functions.fetch.headers import Headers
 from pyconvex.functions.fetch.url import URL
@@ -18,6 +20,7 @@ from pyconvex.functions.routing.cors_protocol import (
     PageRequest,
     check_preflight,
     check_response,
+    forbidden_headers,
     preflight_headers,
     preflight_reasons,
 )
@@ -43,8 +46,7 @@ class Known(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Exchanged:
+class Exchanged(Struct, frozen=True):
     """One question of the browser: what it sends, what is answered, what it objects to."""
 
     sent: dict[str, str]
@@ -52,8 +54,7 @@ class Exchanged:
     objections: list[Objection]
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(Struct, frozen=True):
     """What a browser would do. `route` takes the request, `options_route` the preflight."""
 
     request: PageRequest
@@ -88,23 +89,25 @@ def page_request(origin: str, method: str, headers: Sequence[str], *, credential
     return PageRequest(_origin(origin), method, parsed, credentials)
 
 
-def examine(site: Site, request: PageRequest, path: str, *, send: bool) -> Findings:
+def examine(site: Site, asked: PageRequest, path: str, query: str, *, send: bool) -> Findings:
     """Ask `site` as a browser would; with `send`, also requests that change something."""
+    request = _as_sent(asked)
+    target = f"{path}?{query}" if query else path
     inventory = site.inventory
     table, infos = _table(inventory)
     found, options = table.match(path, request.method), table.match(path, "OPTIONS")
     route = None if found is None else infos[found.route]
     same = URL(site.address).origin == request.origin
     reasons = [] if same else preflight_reasons(request)
-    preflight = _preflight(site, request, path) if reasons else None
+    preflight = _preflight(site, request, target) if reasons else None
     cors = Cors(**inventory.cors) if inventory.cors is not None else None
     known, response = (
         (Known.NOT_REACHED, None)
         if same or (preflight is not None and preflight.objections)
-        else _response(site, request, path, route, cors, send=send or request.method in _SAFE)
+        else _response(site, request, target, route, cors, send=send or request.method in _SAFE)
     )
     return Findings(
-        request,
+        asked,
         path,
         site.address,
         route,
@@ -119,23 +122,29 @@ def examine(site: Site, request: PageRequest, path: str, *, send: bool) -> Findi
     )
 
 
-def _preflight(site: Site, request: PageRequest, path: str) -> Exchanged:
+def _as_sent(asked: PageRequest) -> PageRequest:
+    """The request without the headers that a page cannot set, which the browser leaves out."""
+    dropped = forbidden_headers(asked.headers)
+    return replace(asked, headers=[header for header in asked.headers if header[0].lower() not in dropped])
+
+
+def _preflight(site: Site, request: PageRequest, target: str) -> Exchanged:
     sent = preflight_headers(request)
-    answer = site.ask("OPTIONS", path, sent.items())
+    answer = site.ask("OPTIONS", target, sent.items())
     return Exchanged(sent, answer, check_preflight(request, answer))
 
 
 def _response(
-    site: Site, request: PageRequest, path: str, route: RouteInfo | None, cors: Cors | None, *, send: bool
+    site: Site, request: PageRequest, target: str, route: RouteInfo | None, cors: Cors | None, *, send: bool
 ) -> tuple[Known, Exchanged | None]:
     sent = {"origin": request.origin, **dict(request.headers)}
     if send or route is None:
-        known, answer = Known.SENT, site.ask(request.method, path, sent.items())
+        known, answer = Known.SENT, site.ask(request.method, target, sent.items())
+    elif route.names_cors or (cors is None and route.form == RouteForm.MOUNT):
+        return Known.UNKNOWN, None
     elif cors is not None:
         known, answer = Known.CORS, Answer(200, Headers())
         cors.decorate(answer.headers, request.origin)
-    elif route.names_cors or route.form == RouteForm.MOUNT:
-        return Known.UNKNOWN, None
     else:
         known, answer = Known.CODE, Answer(200, Headers())
     return known, Exchanged(sent, answer, check_response(request, answer))

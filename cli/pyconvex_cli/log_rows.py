@@ -93,6 +93,8 @@ def _execution(
     if entry.error is not None and _summary(entry.error) not in told:
         told.add(_summary(entry.error))
         yield from _error(entry.error, layout)
+        if entry.hint:
+            yield from _below(layout, f"hint: {harmless(entry.hint)}", "muted")
 
 
 def _begun(entry: LogEntry) -> float:

@@ -11,21 +11,23 @@ if TYPE_CHECKING:
     from pyconvex.loading.registry import Registry
 
 
-def parsed_request(text: str) -> tuple[str, str]:
-    """Method and path of `POST /x?y=1`; GET for a path alone. Raises `WrongUsage`."""
+def parsed_request(text: str) -> tuple[str, str, str]:
+    """Method, path and query of `POST /x?y=1`; GET for a path alone. Raises `WrongUsage`."""
+    from pyconvex.functions.fetch.url import URL
     from pyconvex.functions.routing.route import METHODS
     from pyconvex.http.request_url import pathname
 
     method, _, path = text.strip().rpartition(" ")
-    method, path = method.strip().upper() or "GET", path.partition("?")[0]
+    method = method.strip().upper() or "GET"
+    path, _, query = path.partition("#")[0].partition("?")
     if method not in (*METHODS, "HEAD") or not path.startswith("/"):
         raise WrongUsage(f'{text!r} is not a request such as "POST /sendImage"')
-    return method, pathname(path)
+    return method, pathname(path), URL(f"http://host/?{query}").search.removeprefix("?")
 
 
 def report_match(console: Console, registry: "Registry", request: str, *, json: bool) -> int:
     """Say which route of `registry` gets `request`; answers with the exit code."""
-    method, path = parsed_request(request)
+    method, path, _ = parsed_request(request)
     router = registry.router
     found = router.match(path, method) if router else None
     if found is None:

@@ -21,9 +21,9 @@ class Surroundings(Struct, frozen=True):
     data: str
     """The folder that keeps the data; empty when memory does."""
     database: str
+    """What keeps the documents instead; empty when nothing does."""
     storage: str
     """What keeps the stored files instead; empty when nothing does."""
-    """What keeps the documents instead; empty when nothing does."""
     urls: tuple[str, str] | None
     interactive: bool
 

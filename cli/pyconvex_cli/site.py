@@ -31,8 +31,12 @@ class Site(Protocol):
         """`http://127.0.0.1:3211`."""
         ...
 
-    def ask(self, method: str, path: str, headers: Iterable[tuple[str, str]]) -> "Answer":
-        """The head of the answer to a request without a body. Raises `Unreachable`."""
+    def ask(self, method: str, target: str, headers: Iterable[tuple[str, str]]) -> "Answer":
+        """The head of the answer to a request without a body. Raises `Unreachable`.
+
+        Args:
+            target: path and query, as they are sent.
+        """
         ...
 
 
@@ -59,7 +63,7 @@ class _RunningSite:
         self.inventory = inventory
         self.address = address
 
-    def ask(self, method: str, path: str, headers: Iterable[tuple[str, str]]) -> "Answer":
+    def ask(self, method: str, target: str, headers: Iterable[tuple[str, str]]) -> "Answer":
         from http.client import HTTPConnection, HTTPException, HTTPSConnection
         from urllib.parse import urlsplit
 
@@ -70,7 +74,7 @@ class _RunningSite:
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
         try:
-            connection.putrequest(method, parts.path + path, skip_accept_encoding=True)
+            connection.putrequest(method, parts.path + target, skip_accept_encoding=True)
             for name, value in headers:
                 connection.putheader(name, value)
             if method in ("POST", "PUT", "PATCH"):
@@ -94,11 +98,11 @@ class _OpenedSite:
         self._host = host
         self._runner = runner
 
-    def ask(self, method: str, path: str, headers: Iterable[tuple[str, str]]) -> "Answer":
-        return self._runner.run(_asked(self._host, method, path, headers))
+    def ask(self, method: str, target: str, headers: Iterable[tuple[str, str]]) -> "Answer":
+        return self._runner.run(_asked(self._host, method, target, headers))
 
 
-async def _asked(host: "Host", method: str, path: str, headers: Iterable[tuple[str, str]]) -> "Answer":
+async def _asked(host: "Host", method: str, target: str, headers: Iterable[tuple[str, str]]) -> "Answer":
     from pyconvex.functions.fetch.headers import Headers
     from pyconvex.functions.routing.cors_protocol import Answer
 
@@ -115,7 +119,7 @@ async def _asked(host: "Host", method: str, path: str, headers: Iterable[tuple[s
         elif message.get("more_body"):
             await never  # a stream need not be heard to its end
 
-    task = asyncio.ensure_future(host.app(_scope(host, method, path, headers), receive, send))
+    task = asyncio.ensure_future(host.app(_scope(host, method, target, headers), receive, send))
     try:
         await asyncio.wait({head, task}, return_when=asyncio.FIRST_COMPLETED)
         if not head.done():
@@ -128,9 +132,10 @@ async def _asked(host: "Host", method: str, path: str, headers: Iterable[tuple[s
             await task
 
 
-def _scope(host: "Host", method: str, path: str, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def _scope(host: "Host", method: str, target: str, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
     from urllib.parse import unquote, urlsplit
 
+    path, _, query = target.partition("?")
     raw = [(b"host", urlsplit(host.urls.site).netloc.encode())]
     raw += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     return {
@@ -142,7 +147,7 @@ def _scope(host: "Host", method: str, path: str, headers: Iterable[tuple[str, st
         "path": unquote(f"/http{path}"),
         "raw_path": f"/http{path}".encode(),
         "root_path": "",
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": raw,
         "server": ("pyconvex", 0),
         "client": ("127.0.0.1", 0),

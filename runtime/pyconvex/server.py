@@ -1,9 +1,5 @@
 """Everything a `convex/` folder imports besides values: `from pyconvex.server import query, http_router, ...`."""
 
-from pyconvex.functions.routing.cors import Cors
-from pyconvex.functions.routing.middleware import Middleware, Next
-from pyconvex.functions.routing.router import HttpRouter, http_router
-
 from .functions.auth_config import AuthConfig, auth_config, custom_jwt, oidc
 from .functions.context import (
     ActionCtx,
@@ -43,6 +39,9 @@ from .functions.pagination import (
     pagination_result_validator,
 )
 from .functions.references import FunctionReference, api, internal
+from .functions.routing.cors import Cors
+from .functions.routing.middleware import Middleware, Next
+from .functions.routing.router import HttpRouter, http_router
 from .functions.user_identity import UserIdentity
 from .functions.webhooks.github import GitHubWebhook
 from .functions.webhooks.standard import StandardWebhook

@@ -26,6 +26,7 @@ def done(
     status: int | None = None,
     request: str | None = None,
     note: str | None = None,
+    hint: str | None = None,
     lines: list[LogLine] | None = None,
     usage: UsageStats | None = None,
     request_id: str = "r",
@@ -51,6 +52,7 @@ def done(
         status=status,
         request=request,
         note=note,
+        hint=hint,
         job=job,
         will_retry=will_retry,
     )
@@ -138,6 +140,21 @@ def test_an_error_shows_the_users_frames_and_one_code_frame() -> None:
         "                       │    1 │ def check():",
         "                       │    2 │   raise",
         "                       │   at send (convex/m.py:9)",
+    ]
+
+
+def test_how_to_fix_an_error_stands_below_it() -> None:
+    refused = done("POST /stripe", "HttpAction", error="No signature matches", hint="Check the secret.", status=400)
+    assert rows(refused, width=80) == [
+        "12:01:09  HTTP         POST /stripe              400      0.9 ms",
+        "                       │ No signature matches",
+        "                       │ hint: Check the secret.",
+    ]
+    failed = done(error="Uncaught E: x\n    at f (../convex/m.py:2)\n", hint="Do it differently.")
+    assert [line.strip() for line in rows(failed)[1:]] == [
+        "│ E: x",
+        "│   at f (convex/m.py:2)",
+        "│ hint: Do it differently.",
     ]
 
 

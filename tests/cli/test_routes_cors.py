@@ -40,7 +40,8 @@ async def listed(ctx, request: Request) -> Response:
         while True:
             yield "x"
 
-    return Response(parts(), headers={"Access-Control-Allow-Origin": "https://my.site", "X-Total": "7"})
+    status = int(request.url.search_params.get("status", "200"))
+    return Response(parts(), status=status, headers={"Access-Control-Allow-Origin": "https://my.site", "X-Total": "7"})
 
 
 async def app(scope, receive, send):
@@ -128,6 +129,8 @@ HINTS: list[tuple[list[str], str]] = [
         'Cors(origins=["https://my.site"], headers=["Content-Type", "authorization", "x-key"])',
     ),
     (["/list", "--header", "Cookie: a=1"], "hint: a page cannot set cookie: the browser leaves it out"),
+    (["/list", "--header", "Cookie: a=1"], "the browser sends it at once, it needs no preflight"),
+    (["/list?status=203&x=ü"], "→ 203 from http:listed"),
     (
         ["POST /plain", "--header", "content-type:text/plain"],
         "its code sets no CORS headers, and the router has no cors=",
@@ -157,6 +160,7 @@ CORS_HINTS: list[tuple[str, list[str], int, str]] = [
     ('["*"]', ["POST /plain", "--credentials"], 1, 'Cors(credentials=True, origins=["https://my.site"])'),
     ('["https://my.site"]', ["POST /plain", "--credentials"], 1, "hint: write Cors(credentials=True) in http.py"),
     ('["https://my.site"]', ["POST /own"], 1, "hint: let http:own_options (convex/http.py:19) answer with"),
+    ('["https://my.site"]', ["POST /own", "--header", "content-type: text/plain"], 0, "? not known"),
     ('["https://my.site"]', ["PATCH /mounted/x"], 0, "✔ allowed"),
     ('["https://my.site"]', ["PATCH /missing"], 1, "hint: no route takes PATCH /missing"),
 ]
@@ -215,5 +219,6 @@ def test_a_running_server_is_asked(project: Path) -> None:
         blocked = command("routes", "--cors", "https://my.site", "POST /plain", folder=project)
         assert (blocked.exit_code, "✖ access-control-allow-origin is missing" in blocked.stdout) == (1, True)
         wait_until(lambda: "OPTIONS /plain" in running.said, "the row of the preflight")
-        allowed = command("routes", "--cors", "https://my.site", "/list", folder=project)
+        allowed = command("routes", "--cors", "https://my.site", "/list?status=203", folder=project)
         assert (allowed.exit_code, allowed.stdout.endswith("✔ allowed\n")) == (0, True)
+        assert "→ 203 from http:listed" in allowed.stdout

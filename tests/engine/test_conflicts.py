@@ -46,6 +46,25 @@ async def send_blindly(ctx):
 """
 
 
+STORING = """
+attempts = []
+
+@action
+async def store(ctx):
+    return await ctx.storage.store(Blob(["hello"]))
+
+@mutation
+async def delete_at_first(ctx, id: str):
+    attempts.append(id)
+    if len(attempts) == 1:
+        await ctx.storage.delete(id)
+
+@action
+async def text(ctx, id: str):
+    return await (await ctx.storage.get(id)).text()
+"""
+
+
 class Lost(Exception):
     """Undoes an attempt."""
 
@@ -104,6 +123,19 @@ def check(tmp_path: Path, test: Callable[[Deployment, Contended], Awaitable[None
             t.entries.clear()
             engine.labels.clear()
             await test(t, engine)
+
+    asyncio.run(run())
+
+
+def test_a_file_stays_that_only_a_lost_attempt_has_deleted(tmp_path: Path) -> None:
+    async def run() -> None:
+        engine = Contended()
+        async with deployment(tmp_path, STORING, persistence=engine) as t:
+            file = await t.value("store")
+            engine.coming = [Conflict()]
+            await t.value("delete_at_first", id=file)
+            await t.runner.services.removals.settled()
+            assert await t.value("text", id=file) == "hello"
 
     asyncio.run(run())
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from pyconvex.engine.files import file_sweep
 from pyconvex.engine.files.file_sweep import AGE_SECONDS, FileSweep
-from pyconvex.files.storage import new_key
+from pyconvex.files.storage import FileStorageFailed, new_key
 from pyconvex.settings import Limits
 from support.deployment import Deployment, deployment
 
@@ -99,6 +101,31 @@ def test_where_uploads_may_take_long_orphans_have_to_be_older(tmp_path: Path, li
             assert await FileSweep(t.runner.services).sweep() == 0
             make_old(t, 2 * AGE_SECONDS)
             assert await FileSweep(t.runner.services).sweep() == 1
+
+    asyncio.run(test())
+
+
+def test_it_goes_on_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+            await t.files.put(new_key(t.runner.services.clock), b"orphan")
+            make_old(t)
+            failures = [RuntimeError("a fault of ours"), FileStorageFailed("StorageUnreachable", "away")]
+            older_than = t.files.older_than
+
+            def fails(at_ms: float) -> AsyncIterator[Sequence[str]]:
+                if failures:
+                    raise failures.pop()
+                return older_than(at_ms)
+
+            monkeypatch.setattr(t.files, "older_than", fails)
+            monkeypatch.setattr(file_sweep, "EVERY_SECONDS", 0.001)
+            sweep = FileSweep(t.runner.services)
+            sweep.start()
+            async with asyncio.timeout(10):
+                while stored(t):
+                    await asyncio.sleep(0.005)
+            await sweep.close()
 
     asyncio.run(test())
 

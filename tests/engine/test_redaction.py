@@ -13,7 +13,9 @@ HEADERS = [
     ("authorization", "s3cret", "…"),
     ("proxy-authorization", "Basic dXNlcjpwYXNz", "Basic …"),
     ("cookie", "session=abc; theme=dark", "session=…; theme=…"),
+    ("cookie", "abc; =def;theme=dark;", "…; =…; theme=…; …"),
     ("x-api-key", "abc", "…"),
+    ("x-secret", "correct horse", "…"),
     ("x-auth-token", "abc", "…"),
     ("x-goog-iam-authorization-token", "abc", "…"),
     ("stripe-signature", "t=1700000000,v1=0123456789abcdef", "t=1700000000…"),
@@ -61,24 +63,45 @@ def test_json_bodies() -> None:
     body = {
         "type": "x", "code": "card_declined", "key": "k", "tokens": 12, "password": "p", "empty_token": "",
         "data": [{"client_secret": "s", "pin": "1", "opinion": "o", "apiKey": "a", "private-key": "b"}],
+        "backup_tokens": ["a", "b", 3, {"token": "c", "n": "o"}],
     }  # fmt: skip
     shown = json.loads(redacted_body(json.dumps(body).encode(), "application/json"))
     assert shown == {
         **body,
         "password": "…",
         "data": [{"client_secret": "…", "pin": "…", "opinion": "o", "apiKey": "…", "private-key": "…"}],
+        "backup_tokens": ["…", "…", 3, {"token": "…", "n": "o"}],
     }
 
 
 def test_forms() -> None:
-    assert redacted_body(b"user=ada&password=p", "application/x-www-form-urlencoded;charset=UTF-8").decode() == (
-        "user=ada&password=…"
-    )
+    for content_type in ("application/x-www-form-urlencoded;charset=UTF-8", "Application/X-WWW-Form-urlencoded"):
+        assert redacted_body(b"user=ada&password=p", content_type).decode() == "user=ada&password=…"
 
 
 @pytest.mark.parametrize("body", [b'{"a":  1}', b"plain token=1", b"\xff\0", b"", b"[" * 5000, b'{"a": 1', b'"token"'])
 def test_other_bodies_stay_as_they_are(body: bytes) -> None:
     assert redacted_body(body, "application/json") == body
+
+
+CUT = [
+    (b'{"password": "SECRET", "name": "Ada", "mo', b'{"password": "\xe2\x80\xa6", "name": "Ada", "mo'),
+    (b'{"name": "Ada", "token" : "SECR', b'{"name": "Ada", "token" : "\xe2\x80\xa6"'),
+    (b'{"a": "say \\"token\\": ", "token":"x\\"SECRET', b'{"a": "say \\"token\\": ", "token":"\xe2\x80\xa6"'),
+    (b'\xff{"token":"SECRET\\', b'\xff{"token":"\xe2\x80\xa6"'),
+    (b"[" * 5000 + b'{"token":"SECRET"}' + b"]" * 5000, b"[" * 5000 + b'{"token":"\xe2\x80\xa6"}' + b"]" * 5000),
+]
+
+
+@pytest.mark.parametrize(("body", "shown"), CUT)
+def test_what_cannot_be_read_as_a_whole(body: bytes, shown: bytes) -> None:
+    assert redacted_body(body, "application/json") == shown
+
+
+def test_no_body_keeps_the_search_busy() -> None:
+    for part in (b'\\"', b'"', b'"a"  ', b'"a":"'):
+        body = b'{"' + part * (2**17 // len(part))
+        assert len(redacted_body(body, "")) >= len(body)
 
 
 def test_what_is_nested_deeply_is_hidden() -> None:

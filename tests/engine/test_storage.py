@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pyconvex.engine.files.file_removals import AT_ONCE
 from pyconvex.engine.files.stored_files import find_file
 from pyconvex.errors import RequestRefused
 from pyconvex.files.storage import FileStorageFailed
@@ -56,6 +57,11 @@ async def delete(ctx, id: str, fail: bool = False):
     await ctx.storage.delete(id)
     if fail:
         raise ValueError("kept")
+
+@mutation
+async def delete_all(ctx, ids: list[str]):
+    for id in ids:
+        await ctx.storage.delete(id)
 
 @mutation
 async def delete_in_a_failed_child(ctx, id: str):
@@ -299,6 +305,27 @@ def test_files_may_be_made_of_files(tmp_path: Path) -> None:
         async with deployment(tmp_path, FILES) as t:
             file = await t.value("store_again", id=await t.value("store", text="hello"))
             assert await t.value("get", id=file) == ["el-hello", "x/y", 8]
+
+    asyncio.run(test())
+
+
+def test_many_deletions_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with deployment(tmp_path, FILES) as t:
+            delete, running, most = t.files.delete, 0, 0
+
+            async def counted(key: str) -> None:
+                nonlocal running, most
+                running += 1
+                most = max(most, running)
+                await delete(key)
+                running -= 1
+
+            monkeypatch.setattr(t.files, "delete", counted)
+            files = [await t.value("store", text="x") for _ in range(3 * AT_ONCE)]
+            await t.value("delete_all", ids=files)
+            await t.runner.services.removals.settled()
+            assert (most, stored_files(t)) == (AT_ONCE, [])
 
     asyncio.run(test())
 

@@ -4,7 +4,9 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +76,40 @@ def test_a_file_is_synced_before_it_gets_its_name(tmp_path: Path, monkeypatch: p
     asyncio.run(LocalFiles(tmp_path).put(new_key(CLOCK), b"x"))
     assert events[-2:] == ["rename", "sync"]
     assert events[0] == "sync"
+
+
+def test_nobody_else_can_look_into_the_folder(tmp_path: Path) -> None:
+    LocalFiles(tmp_path / "data" / "files")
+    assert (tmp_path / "data" / "files").stat().st_mode & 0o077 == 0
+
+
+def test_an_upload_that_is_cancelled_while_its_file_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = LocalFiles(tmp_path)
+    began, go_on, ended = (threading.Event() for _ in range(3))
+    path_open: Callable[..., Any] = Path.open
+
+    def slow(path: Path, *args: Any, **named: Any) -> Any:
+        began.set()
+        assert go_on.wait(10)
+        try:
+            return path_open(path, *args, **named)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(Path, "open", slow)
+
+    async def main() -> None:
+        putting = asyncio.create_task(files.put(new_key(CLOCK), b"x"))
+        await asyncio.to_thread(began.wait, 10)
+        putting.cancel()
+        await asyncio.wait([putting], timeout=0.05)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await putting
+        assert await asyncio.to_thread(ended.wait, 10)
+
+    asyncio.run(main())
+    assert everything_in(tmp_path) == []
 
 
 def test_an_unusable_folder(tmp_path: Path) -> None:

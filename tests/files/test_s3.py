@@ -6,7 +6,9 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import obstore
 import pytest
 
 from pyconvex.clock import SystemClock
@@ -63,6 +65,24 @@ def test_a_file_of_more_parts_than_there_may_be(monkeypatch: pytest.MonkeyPatch)
                 await files.put(new_key(CLOCK), zeros(2 * PART_BYTES + 1))
             assert failed.value.code == "FileTooLarge"
             assert (len(bucket.keys()), bucket.unfinished()) == (1, [])
+
+    asyncio.run(test())
+
+
+def test_a_file_that_is_cancelled_when_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        with fresh_bucket() as bucket:
+            put_async = obstore.put_async
+
+            async def sent(*args: Any, **named: Any) -> Any:
+                putting.cancel()
+                return await put_async(*args, **named)
+
+            monkeypatch.setattr(obstore, "put_async", sent)
+            putting = asyncio.create_task(S3Files(Bucket.of(bucket.url()), "mine").put(new_key(CLOCK), b"x"))
+            with pytest.raises(asyncio.CancelledError):
+                await putting
+            assert bucket.keys() == []
 
     asyncio.run(test())
 

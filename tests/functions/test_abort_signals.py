@@ -44,6 +44,20 @@ def test_listeners_are_called_once_in_order() -> None:
     assert called == ["a", "b True", "late"]
 
 
+def test_a_listener_that_fails_keeps_no_other_from_hearing(caplog: pytest.LogCaptureFixture) -> None:
+    signal = AbortSignal()
+    called: list[str] = []
+
+    def failing() -> None:
+        raise LookupError("gone")
+
+    signal.add_listener(failing)
+    signal.add_listener(lambda: called.append("second"))
+    signal.abort()
+    assert called == ["second"]
+    assert "LookupError: gone" in caplog.text
+
+
 def test_waiting() -> None:
     async def scenario() -> None:
         signal = AbortSignal()

@@ -109,6 +109,8 @@ REFUSED: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
     (("n", "v"), {"path": "/;domain=x"}, ValueError, "path of the cookie 'n' starts with /"),
     (("n", "v"), {"domain": "a b"}, ValueError, "domain of the cookie 'n' is a host name"),
     (("n", "v"), {"domain": "a;secure"}, ValueError, "domain of the cookie 'n' is a host name"),
+    (("n", "v"), {"path": 5}, TypeError, "path of the cookie 'n' is a str, not int"),
+    (("n", "v"), {"domain": 5}, TypeError, "domain of the cookie 'n' is a str, not int"),
     (("n", "v"), {"max_age": 1.5}, TypeError, "whole seconds or a timedelta, not float"),
     (("n", "v"), {"max_age": True}, TypeError, "whole seconds or a timedelta, not bool"),
     (("n", "v"), {"expires": datetime(2026, 1, 1)}, ValueError, "no time zone"),

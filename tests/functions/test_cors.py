@@ -22,6 +22,8 @@ ORIGINS: list[tuple[list[str], str, bool]] = [
     (["https://*.my.site"], "https://evil.org/.my.site", False),
     (["http://localhost:5173"], "http://localhost:5173", True),
     (["https://my.site"], "null", False),
+    (["null"], "null", True),
+    (["tauri://localhost"], "tauri://localhost", True),
     ([], "https://my.site", False),
 ]
 
@@ -127,6 +129,10 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"origins": ["my.site"]}, ValueError, "'my.site' is no origin"),
     ({"origins": ["https://my.site/"]}, ValueError, "without a path"),
     ({"origins": ["https://my.site/app"]}, ValueError, "without a path"),
+    ({"origins": ["https://my.site:99999"]}, ValueError, "is no origin"),
+    ({"origins": ["https://my.site:443"]}, ValueError, "browsers write it as 'https://my.site'"),
+    ({"origins": ["https://*.my.site:443"]}, ValueError, "browsers write it as 'https://*.my.site'"),
+    ({"origins": ["https://bücher.de"]}, ValueError, "browsers write it as 'https://xn--bcher-kva.de'"),
     ({"origins": ["*"], "credentials": True}, ValueError, "browsers refuse '*' with credentials"),
     ({"origins": "https://my.site"}, TypeError, "write ['https://my.site']"),
     ({"origins": ["*"], "headers": "X-Key"}, TypeError, "Cors(headers=...) takes a list"),

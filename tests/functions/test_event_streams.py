@@ -1,6 +1,7 @@
 """Server-sent events: their encoding, and what a stream of them does with time and with its source."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -138,6 +139,32 @@ def test_a_reader_who_leaves_ends_the_source(ping_seconds: float | None, taken: 
         await payload.aclose()  # type: ignore[attr-defined]  # pyright: ignore - what sends a body does so
         assert ended == ["yes"]
         assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ping_seconds", [None, 5])
+def test_a_source_that_fails_when_nobody_reads_on(ping_seconds: float | None) -> None:
+    async def scenario() -> None:
+        unheard: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+
+        async def events() -> AsyncIterator[str]:
+            try:
+                yield "first"
+            finally:
+                raise LookupError("gone")
+
+        chunks = Response.event_stream(events(), ping_seconds=ping_seconds).body
+        assert chunks is not None
+        await anext(chunks)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        with pytest.raises(LookupError, match="gone"):
+            await chunks.aclose()
+        del chunks
+        gc.collect()
+        assert unheard == []
 
     asyncio.run(scenario())
 

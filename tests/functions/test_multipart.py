@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyconvex.functions.fetch.multipart import PART_HEADER_BYTES_MAX, PART_HEADERS_MAX
+from pyconvex.functions.fetch.multipart import PART_HEADER_BYTES_MAX, PART_HEADERS_MAX, PARTS_MAX
 from pyconvex.server import Blob, File, FormData, Headers, Request, Response, URLSearchParams
 
 TYPE = "multipart/form-data; boundary=B"
@@ -211,3 +211,14 @@ def test_any_urlencoded_form_comes_back(entries: list[tuple[str, str]], cuts: li
     kind = "application/x-www-form-urlencoded;charset=UTF-8"
     arrived = arriving(pieces(body, [min(cut, len(body)) for cut in cuts]), kind)
     assert asyncio.run(arrived.form_data()).items() == entries
+
+
+@pytest.mark.parametrize("field", ["a", "a=1", ""])
+def test_an_urlencoded_form_of_too_many_fields(field: str) -> None:
+    """20 MiB of `a&a&a…` would take 1.5 GiB, and hold up everybody else for a quarter of a minute."""
+    kind = "application/x-www-form-urlencoded"
+    most = "&".join([field] * PARTS_MAX).encode()
+    form = asyncio.run(arriving(pieces(most, []), kind).form_data())
+    assert len(form) == (PARTS_MAX if field else 0)
+    with pytest.raises(TypeError, match="more than 10000 fields"):
+        asyncio.run(arriving(pieces(most + b"&", []), kind).form_data())

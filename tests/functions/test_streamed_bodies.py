@@ -167,6 +167,20 @@ def test_the_last_reader_who_leaves_closes_the_source() -> None:
     asyncio.run(scenario())
 
 
+def test_a_clone_that_was_left_has_no_more_chunks() -> None:
+    async def scenario() -> None:
+        source = Source()
+        source.give(b"a", b"b", None)
+        request = incoming(source)
+        left = stream(request.clone())
+        await left.aclose()
+        assert [chunk async for chunk in left] == []
+        assert source.asked == 0, "what it does not get, the other one does"
+        assert await request.text() == "ab"
+
+    asyncio.run(scenario())
+
+
 def test_generators_and_files_are_closed(tmp_path: Path) -> None:
     ended: list[str] = []
 

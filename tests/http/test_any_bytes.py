@@ -115,12 +115,13 @@ ENDLESS: dict[str, tuple[bytes, bytes, set[int]]] = {
         {400, 404, 501},
     ),
 }
-SENT_MAX = 32 * 2**20
+SENT_MAX = 16 * 2**20
 PEAK_MAX = 6 * 2**20
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_what_never_ends_is_not_kept(tmp_path: Path, name: str) -> None:
+def test_what_never_ends_is_not_kept(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyconvex.http.request_body.LINGER_SECONDS", 0.2)
     start, block, statuses = ENDLESS[name]
 
     async def story() -> None:

@@ -12,7 +12,7 @@ from pyconvex.settings import Limits
 from support.served import Reply, Served, read_reply, run, served
 
 HTTP = """
-from pyconvex.server import Request, Response, http_router
+from pyconvex.server import GitHubWebhook, Request, Response, http_router
 from pyconvex.values import ConvexError
 
 http = http_router()
@@ -109,6 +109,11 @@ async def breaks(ctx, request: Request):
         raise RuntimeError("half way")
 
     return Response(parts())
+
+
+@http.route(path="/signed", method="POST")
+async def signed(ctx, request: Request):
+    return Response(await GitHubWebhook("secret").verify(request))
 
 
 @http.route(path="/who", method="GET")
@@ -563,6 +568,18 @@ def test_a_handler_that_never_returns(tmp_path: Path) -> None:
         assert "Function execution timed out (maximum duration: 0.3s)" in reply.json["code"]
 
     limited(tmp_path, story)
+
+
+def test_a_webhook_that_is_not_what_its_sender_signed(tmp_path: Path) -> None:
+    async def story(server: Served) -> None:
+        signature = {"x-hub-signature-256": "sha256=" + "0" * 64}
+        reply = await server.send("/signed", method="POST", headers=signature, body=b"{}")
+        assert (reply.status, reply.json["code"]) == (400, "WebhookSignatureMismatch")
+        entry = server.completions[-1]
+        assert (entry.status, entry.error, entry.note) == (400, reply.json["message"], None)
+        assert (entry.hint or "").startswith("Check that the secret is that of this endpoint.")
+
+    serving(tmp_path, story)
 
 
 def test_too_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -526,6 +526,14 @@ async def app(scope, receive, send):
             await send({"type": "http.response.start", "status": 200, "headers": [(b"Content-Length", b"1")]})
             await send({"type": "http.response.body", "body": b"x"})
             await send({"type": "http.response.body", "body": b"y"})
+        case "waits":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body"})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        case "half":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
         case "hop":
             headers = [(b"connection", b"close"), (b"Keep-Alive", b"5"), (b"X-Mine", b"1")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -542,6 +550,8 @@ MISBEHAVIOUR = [
     ("/twice", 200, "began its response twice"),
     ("/push", 500, "'http.response.push' is no message of an HTTP response"),
     ("/after", 200, None),
+    ("/waits", 200, None),
+    ("/half", 200, "ended in the middle of its response"),
     ("/hop", 200, None),
 ]
 
@@ -559,5 +569,7 @@ def test_applications_that_break_the_rules_of_asgi(tmp_path: Path, target: str, 
             assert (reply.header("x-mine"), reply.header("keep-alive")) == ("1", None)
         if target == "/after":
             assert (reply.body, reply.whole) == (b"x", True)
+        assert reply.whole is (target not in ("/half", "/twice"))
+        assert server.printed == []
 
     story(tmp_path, RAW, tell)

@@ -33,6 +33,8 @@ ALL = {
     "x-forwarded-host": "my.site",
     "forwarded": "for=192.0.2.9;proto=http;host=other.site",
 }
+TWO = {"client": ("192.0.2.1", 0)}
+"""Behind two proxies."""
 SEEN = {"client": ("192.0.2.1", 0), "scheme": "https", HOST: b"my.site"}
 
 
@@ -72,9 +74,12 @@ def test_nobody_is_believed_whose_address_is_unknown() -> None:
         ({"x-forwarded-for": "6.6.6.6, unknown"}, {}),
         ({"x-forwarded-for": "6.6.6.6, <script>"}, {}),
         ({"x-forwarded-for": ""}, {}),
-        ({"x-forwarded-proto": "HTTPS, http"}, {"scheme": "https"}),
+        ({"x-forwarded-proto": "HTTPS"}, {"scheme": "https"}),
+        ({"x-forwarded-proto": "https, http", "x-forwarded-for": "192.0.2.1, 10.0.0.2"}, TWO | {"scheme": "https"}),
+        ({"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.1, 10.0.0.2"}, TWO | {"scheme": "https"}),
         ({"x-forwarded-proto": "javascript"}, {}),
-        ({"x-forwarded-host": "my.site:8080, inner"}, {HOST: b"my.site:8080"}),
+        ({"x-forwarded-host": "my.site:8080"}, {HOST: b"my.site:8080"}),
+        ({"x-forwarded-host": "my.site, inner", "x-forwarded-for": "192.0.2.1, 10.0.0.2"}, TWO | {HOST: b"my.site"}),
         (
             {"forwarded": 'for="[2001:db8::1]:47";proto=https;host="my.site"'},
             {"client": ("2001:db8::1", 47), "scheme": "https", HOST: b"my.site"},
@@ -85,6 +90,20 @@ def test_nobody_is_believed_whose_address_is_unknown() -> None:
     ],
 )
 def test_what_they_say(headers: dict[str, str], expected: dict[str, Any]) -> None:
+    assert believed(headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"x-forwarded-proto": "https, http", "x-forwarded-host": "evil, my.site"}, {HOST: b"my.site"}),
+        ({"x-forwarded-for": "6.6.6.6, 192.0.2.1", "x-forwarded-host": "evil, my.site"}, TWO | {HOST: b"my.site"}),
+        ({"x-forwarded-for": "192.0.2.1", "forwarded": "for=6.6.6.6;proto=https;host=evil"}, TWO),
+        ({"forwarded": "for=6.6.6.6;proto=https;host=evil, for=192.0.2.1;proto=http"}, TWO),
+        ({"forwarded": 'for=6.6.6.6;host="evil, for=192.0.2.1;host=my.site'}, TWO | {HOST: b"my.site"}),
+    ],
+)
+def test_what_a_client_made_up_before_a_proxy_added_to_it(headers: dict[str, str], expected: dict[str, Any]) -> None:
     assert believed(headers) == expected
 
 

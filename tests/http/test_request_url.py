@@ -105,6 +105,9 @@ def test_bad_hosts(host: bytes) -> None:
         ("GET", b"?q", b"my.site", "BadTarget"),
         ("GET", b"\\a", b"my.site", "BadTarget"),
         ("GET", b"/a%00b", b"my.site", "BadPath"),
+        ("GET", b"/a\\..\\b", b"my.site", "BadPath"),
+        ("GET", b"/a#b", b"my.site", "BadPath"),
+        ("GET", b"http://my.site/a\\b", b"my.site", "BadPath"),
         ("GET", b"http://my.site/a%00", b"my.site", "BadPath"),
     ],
 )

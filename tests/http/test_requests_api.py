@@ -71,9 +71,17 @@ def serving(
     journal: bool = True,
     memory: bool = True,
     limits: Limits | None = None,
+    trusted_proxies: tuple[str, ...] = (),
 ) -> None:
     async def whole() -> None:
-        async with served(tmp_path, {"http": HTTP}, journal=journal, memory=memory, limits=limits) as server:
+        async with served(
+            tmp_path,
+            {"http": HTTP},
+            journal=journal,
+            memory=memory,
+            limits=limits,
+            trusted_proxies=trusted_proxies,
+        ) as server:
             await story(server)
 
     run(whole)
@@ -225,6 +233,21 @@ def test_a_request_is_sent_again_as_it_came(tmp_path: Path) -> None:
     serving(tmp_path, story)
 
 
+def test_a_request_through_a_proxy_is_for_the_same_address_again(tmp_path: Path) -> None:
+    async def story(server: Served) -> None:
+        told = {"x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "https", "x-forwarded-host": "my.site"}
+        first = await post(server, "/echo/1", b"x", told)
+        assert first.header("x-url") == "https://my.site/echo/1"
+        asked = "last"
+        for _ in range(2):
+            again = (await replay(server, asked)).json
+            assert ["x-url", "https://my.site/echo/1"] in again["headers"]
+            assert again["client"] == "192.0.2.1"
+            asked = again["id"]
+
+    serving(tmp_path, story, trusted_proxies=("127.0.0.1",))
+
+
 def test_a_webhook_that_was_too_old_for_anybody_else_is_as_young_as_it_was(tmp_path: Path) -> None:
     """The recorded time counts for what an admin sends again, and for nobody who sends the same bytes from outside."""
 
@@ -260,7 +283,7 @@ def test_a_refused_webhook_is_refused_again(tmp_path: Path) -> None:
         reply = await post(server, "/stripe", body + b" ", old_event(minutes=0)[1])
         assert (reply.status, reply.json["code"]) == (400, "WebhookSignatureMismatch")
         assert (await replay(server)).json["status"] == 400, "a replay makes no wrong signature right"
-        assert "Check that the secret" in (server.completions[-1].note or "")
+        assert "Check that the secret" in (server.completions[-1].hint or "")
 
     serving(tmp_path, story)
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.served import Served, run, served
 
 HTTP = """
@@ -36,6 +38,19 @@ async def endless(ctx, request: Request):
         finally:
             ended_in.append(current_ctx() is ctx)
             ended.set()
+
+    return Response.event_stream(ticks(), ping_seconds=0.01)
+
+
+@http.route(path="/failing", method="GET")
+async def failing(ctx, request: Request):
+    async def ticks():
+        try:
+            while True:
+                yield "tick"
+                await asyncio.sleep(60)
+        finally:
+            raise LookupError("in the end")
 
     return Response.event_stream(ticks(), ping_seconds=0.01)
 
@@ -93,6 +108,19 @@ def test_who_leaves_ends_the_stream(tmp_path: Path) -> None:
         assert module.ended_in == [True]
         await server.until(lambda: len(server.completions) == 1)
         assert "[INFO] Client disconnected" in server.printed
+
+    serving(tmp_path, story)
+
+
+def test_a_stream_that_fails_when_its_client_leaves(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(server: Served, module: Any) -> None:
+        reader, writer = await server.connect()
+        writer.write(b"GET /failing HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"data: tick\n\n")
+        writer.close()
+        await server.until(lambda: len(server.completions) == 1)
+        assert server.printed == ["[ERROR] Uncaught LookupError: in the end\n    at ticks (../convex/http.py:41)\n"]
+        assert (server.completions[0].status, caplog.records) == (200, []), "no failure of the server's own"
 
     serving(tmp_path, story)
 

@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 
 import pytest
 
+from pyconvex.files.storage import FileStorageFailed
 from support.served import Served, run, served
 
 CONTENT = b"hello pyconvex"
@@ -158,6 +159,37 @@ def test_a_file_whose_bytes_went_while_it_was_looked_up(tmp_path: Path) -> None:
         reply = await server.send(path, headers={"origin": "https://my.site"}, api=True)
         assert (reply.status, reply.json["code"]) == (404, "FileNotFound")
         assert reply.header("access-control-allow-origin") == "https://my.site"
+
+    storing(tmp_path, story)
+
+
+def test_a_head_needs_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(server: Served, path: str) -> None:
+        async def fetched(*_: object, **__: object) -> None:
+            raise AssertionError("a bucket would send all of it")
+
+        monkeypatch.setattr(server.host.deployment.files, "open", fetched)
+        head = await server.send(path, method="HEAD", api=True)
+        assert (head.status, head.header("content-length")) == (200, str(len(CONTENT)))
+
+    storing(tmp_path, story)
+
+
+def test_a_storage_that_fails_in_the_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks() -> AsyncGenerator[bytes, None]:
+        yield CONTENT[:5]
+        raise FileStorageFailed("StorageUnreachable", "the bucket does not answer")
+
+    async def story(server: Served, path: str) -> None:
+        async def opened(*_: object, **__: object) -> AsyncGenerator[bytes, None]:
+            return breaks()
+
+        monkeypatch.setattr(server.host.deployment.files, "open", opened)
+        reply = await server.send(path, api=True)
+        assert (reply.status, reply.body, reply.whole) == (200, CONTENT[:5], False)
+        assert [record.getMessage() for record in caplog.records] == ["the bucket does not answer"]
 
     storing(tmp_path, story)
 

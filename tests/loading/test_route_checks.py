@@ -1,5 +1,7 @@
 """What `pyconvex routes --check` warns of."""
 
+import time
+
 import pytest
 
 from pyconvex.errors import Place
@@ -97,11 +99,18 @@ INDIRECT = {
     "middleware of the router": "@http.use\nasync def m(ctx, request, next):\n    response = await next(request)\n"
     '    response.headers.set("Access-Control-Allow-Origin", "*")\n    return response\n'
     'http.route(path="/a", method="PUT", handler=plain)',
+    "a helper of another module": 'from . import helpers\n@http.route(path="/a", method="PUT")\n'
+    "async def a(ctx, request):\n    return Response(None, headers=helpers.cors())",
+    "what a decorator wraps": "def logged(call):\n    async def wrapper(ctx, request):\n"
+    "        return await call(ctx, request)\n    return wrapper\n"
+    '@http.route(path="/a", method="PUT")\n@logged\nasync def a(ctx, request):\n'
+    '    return Response(None, headers={"Access-Control-Allow-Origin": "*"})',
 }
 
 
 @pytest.mark.parametrize("lines", INDIRECT.values(), ids=INDIRECT)
 def test_cors_headers_that_are_set_elsewhere(folder: FunctionsFolder, lines: str) -> None:
+    folder.write("helpers.py", 'def cors():\n    return {"Access-Control-Allow-Origin": "*"}\n')
     routes(folder, lines)
     assert [problem.code for problem in check_routes(folder.load().registry)] == ["NoPreflight"]
 
@@ -114,6 +123,26 @@ def test_helpers_that_call_each_other_are_looked_into_once(folder: FunctionsFold
         '@http.route(path="/a", method="PUT")\nasync def a(ctx, request):\n    one()',
     )
     assert check_routes(folder.load().registry) == []
+
+
+UNTOUCHED = {
+    "a lazy object": "class Lazy:\n    @property\n    def __class__(self):\n        raise RuntimeError('awake')\n"
+    "value = Lazy()",
+    "a collection of its own": "class Own(dict):\n    def __iter__(self):\n        raise RuntimeError('read')\n"
+    "value = Own()",
+    "a list that holds itself": "value = []\nvalue.append(value)",
+    "a function of no module": "def value(): ...\nvalue.__module__ = None",
+    "a list of millions": "value = [0] * 2_000_000",
+}
+
+
+@pytest.mark.parametrize("lines", UNTOUCHED.values(), ids=UNTOUCHED)
+def test_what_a_handler_uses_is_not_woken(folder: FunctionsFolder, lines: str) -> None:
+    routes(folder, lines, '@http.route(path="/a", method="PUT")\nasync def a(ctx, request):\n    return value')
+    registry = folder.load().registry
+    started = time.perf_counter()
+    assert check_routes(registry) == []
+    assert time.perf_counter() - started < 0.2
 
 
 def test_cors_answers_preflights(folder: FunctionsFolder) -> None:

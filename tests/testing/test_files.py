@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyconvex.errors import PyconvexError
 from pyconvex.server import Blob
 from pyconvex.testing import ConvexTest
 from support.served import run, write_modules
@@ -94,6 +95,8 @@ def test_a_run_that_fails_has_stored_nothing(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="no"):
             await t.run(fails)
         assert await t.run(lambda ctx: ctx.db.system.query("_storage").collect()) == []
+        with pytest.raises(PyconvexError, match="Sha256 mismatch"):
+            await t.run(lambda ctx: ctx.storage.store(Blob(["hello"]), sha256="00" * 32))
         with pytest.raises(Exception, match="store\\(\\) expects a Blob, got bytes"):
             await t.run(lambda ctx: ctx.storage.store(b"hello"))
 

@@ -97,7 +97,7 @@ def _put(name: str, text: str, project: Path, output: Path | None) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     console.data(str(file))
-    console.say("its body and headers are as they came: look for what is private before you commit it")
+    console.say("its path, headers and body are as they came: look for what is private before you commit it")
 
 
 def _free(folder: Path, name: str) -> Path:

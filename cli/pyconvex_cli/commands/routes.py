@@ -157,9 +157,9 @@ def _cors(
     from pyconvex_cli.route_match import parsed_request
     from pyconvex_cli.site import site_of
 
-    method, path = parsed_request(request)
+    method, path, query = parsed_request(request)
     page = page_request(origin, method, headers, credentials=credentials)
     with site_of(ctx, url, admin_key) as site:
-        found = examine(site, page, path, send=send)
+        found = examine(site, page, path, query, send=send)
     console.data(json_text.dumps(cors_json(found), indent=2) if json else cors_lines(found, console.out))
     return 1 if found.allowed is False else 0

@@ -6,10 +6,10 @@ https://docs.convex.dev/functions/http-actions
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any
 
-from pyconvex.engine.actions import ActionPermits, ActionRun, limited
+from pyconvex.engine.actions import ActionPermits, ActionRun, limited, timed_out
 from pyconvex.engine.context import ActionCtx
 from pyconvex.engine.execution import current
 from pyconvex.engine.failures import FunctionFailed, describe
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pyconvex.engine.execution import Execution
+    from pyconvex.errors import BareError
     from pyconvex.functions.fetch.request import Request
     from pyconvex.functions.routing.middleware import Runnable
 
@@ -83,7 +84,7 @@ class HttpExecution:
             try:
                 await self._permits.acquire()
             except RequestRefused as refused:
-                self.finish(status=refused.status, error=refused.message)
+                self.finish(status=refused.status, error=refused.message, hint=refused.hint)
                 raise
         self._tokens = current.set(self.execution), RUNNING_CTX.set(self.ctx)
         self._entered = self.execution.services.clock.monotonic()
@@ -118,34 +119,53 @@ class HttpExecution:
     async def chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The body of a streaming response, under the action's time limit.
 
-        Raises `FunctionFailed` when producing it fails; an ERROR line about it is in the log then. Closing this closes
-        the body: the generator that produces it cleans up.
+        Raises `FunctionFailed` when producing it fails, or cleaning up after that; an ERROR line about it is in the log
+        then. Closing this closes the body: the generator that produces it cleans up.
         """
         until = self._deadline()
+        now = asyncio.get_running_loop().time
         try:
             while True:
                 try:
+                    if now() >= until:  # what never waits is not interrupted, but it may be read slowly
+                        raise self._timed_out()
                     chunk = await limited(self.execution, _next(body), until=until)
                 except Exception as error:
-                    failure = describe(error, self.execution.registry)
-                    self.line(Level.ERROR, failure.text, "error:httpAction")
-                    raise FunctionFailed(failure) from error
+                    raise self._broken_off(error) from error
                 if chunk is None:
                     return
                 yield chunk
         finally:
-            await close(body)
+            try:
+                await close(body)
+            except Exception as error:
+                raise self._broken_off(error) from error
+
+    async def sent(self, sending: Awaitable[None]) -> None:
+        """Awaits `sending`, the rest of a response, until the time of the action is over; the log says so then.
+
+        The action keeps its place meanwhile, and a client may read as slowly as it likes.
+        """
+        try:
+            async with asyncio.timeout_at(self._deadline()):
+                await sending
+        except TimeoutError:
+            self.line(Level.ERROR, str(self._timed_out()), "error:httpAction")
 
     def line(self, level: Level, text: str, code: str) -> None:
         """Adds a line of the server's own about this request, such as a body over its limit."""
         self.execution.lines.add_system(level, text, code)
 
-    def finish(self, *, status: int | None, error: str | None = None, note: str | None = None) -> None:
+    def finish(
+        self, *, status: int | None, error: str | None = None, hint: str | None = None, note: str | None = None
+    ) -> None:
         """Ends the execution and logs it; the first call counts.
 
         Args:
             status: what was sent; None when nothing was.
             error: the whole text of a failure (`Failure.text`).
+            hint: how to fix it.
+            note: what is worth saying beside the row, without an error.
         """
         if self._finished:
             return
@@ -153,7 +173,15 @@ class HttpExecution:
         self._action.end()
         self.execution.flush_lines()  # under the path as it came
         self.execution.identifier = self._identifier
-        report(self.execution, error=error, status=status, request=self._request, note=note)
+        report(self.execution, error=error, hint=hint, status=status, request=self._request, note=note)
+
+    def _timed_out(self) -> BareError:
+        return timed_out(self.execution.services.limits.action_seconds)
+
+    def _broken_off(self, error: Exception) -> FunctionFailed:
+        failure = describe(error, self.execution.registry)
+        self.line(Level.ERROR, failure.text, "error:httpAction")
+        return FunctionFailed(failure)
 
     def _deadline(self) -> float:
         """When the time of the whole action is over, on the event loop's clock."""

@@ -47,7 +47,8 @@ class LocalFiles:
         self._clock = clock or SystemClock()
         self._shared = shared
         try:
-            self._incoming.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the name of a file is all that it takes to load it
+            self._incoming.mkdir(exist_ok=True)
             self._clear(alone=not shared)
         except OSError as error:
             message = f"cannot store files in {folder}: {error.strerror}"
@@ -60,9 +61,7 @@ class LocalFiles:
             stored = await self._receive(temporary, Content(key, content, sha256))
             await _whole(_on_disk(self._keep, temporary, key))
         except BaseException:
-            for path in (temporary, self._path(key)):
-                with suppress(OSError):
-                    path.unlink()
+            await _whole(asyncio.to_thread(_discard, temporary, self._path(key)))
             raise
         return stored
 
@@ -87,7 +86,7 @@ class LocalFiles:
             yield await _on_disk(_keys_in, folder, at_ms / 1000)
 
     async def _receive(self, temporary: Path, content: Content) -> StoredFile:
-        file = await _on_disk(temporary.open, "xb")
+        file = await _whole(_on_disk(temporary.open, "xb"))
 
         def write(piece: list[bytes]) -> None:
             file.writelines(piece)
@@ -177,6 +176,12 @@ def _changed_before(file: Path, seconds: float) -> bool:
         return file.stat().st_mtime < seconds
     except FileNotFoundError:
         return False
+
+
+def _discard(*files: Path) -> None:
+    for file in files:
+        with suppress(OSError):
+            file.unlink()
 
 
 def _sync(file: BinaryIO) -> None:

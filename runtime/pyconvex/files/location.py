@@ -1,14 +1,14 @@
 """What the setting `storage` says: a folder, or a bucket."""
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import Struct
 
 SCHEME: Final = "s3://"
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     """A bucket, and where in it files are. `endpoint` and `region` are None where AWS's own settings count."""
 
     name: str

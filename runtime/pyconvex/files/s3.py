@@ -82,7 +82,10 @@ class S3Files:
             return await asyncio.shield(uploading)
         except asyncio.CancelledError:
             upload.stop()  # to drop it would leave the parts that are there to nobody
-            await asyncio.gather(uploading, return_exceptions=True)
+            [ended] = await asyncio.gather(uploading, return_exceptions=True)
+            if isinstance(ended, StoredFile):  # all of it was on its way already
+                with suppress(FileStorageFailed):
+                    await self.delete(key)
             raise
 
     async def open(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:

@@ -8,6 +8,7 @@ Imported only when something is served, as Hypercorn is.
 """
 
 import asyncio
+import sys
 from contextlib import suppress
 from typing import Any, cast
 
@@ -126,19 +127,25 @@ class Connection(TCPServer):
         return self._behind_bytes > WRITE_AHEAD_BYTES
 
     async def drain(self) -> None:
-        """Wait until the reader has caught up; one that has taken in nothing for long is dropped."""
+        """Wait until the reader has caught up; one that takes in next to nothing for long is dropped."""
         self.flush()
-        left = self._transport.get_write_buffer_size()
+        seconds = self._limits.response_idle_seconds
+        left = self._left()
         while True:
+            timeout = asyncio.timeout(seconds)
             try:
-                async with asyncio.timeout(self._limits.response_idle_seconds):
+                async with timeout:
                     return await self.writer.drain()
-            except TimeoutError:
-                before, left = left, self._transport.get_write_buffer_size()
-                if left >= before:
-                    self.abort()
-            except (ConnectionError, RuntimeError):
-                return await self.protocol.handle(Closed())
+            except (OSError, RuntimeError):  # a TimeoutError too: the network's own says that the connection is over
+                if not timeout.expired():
+                    return await self.protocol.handle(Closed())
+            before, left = left, self._left()
+            if before - left < self._limits.response_rate_bytes * seconds:
+                self.abort()
+
+    def _left(self) -> int:
+        """How many bytes the reader has not taken in, as far as that is known."""
+        return self._transport.get_write_buffer_size() + _unacknowledged(self.writer)
 
     def abort(self) -> None:
         """End it at once; what was not sent is lost."""
@@ -205,3 +212,18 @@ class Outbox:
         waiting, self._waiting = self._waiting, []
         for connection in waiting:
             connection.flush()
+
+
+def _unacknowledged(writer: asyncio.StreamWriter) -> int:
+    """Bytes that the system keeps until the peer has them; 0 where it does not say.
+
+    It takes more from us only when it has got rid of a large part, so that a slow reader would seem to stand still.
+    """
+    try:
+        from fcntl import ioctl
+        from termios import TIOCOUTQ
+
+        answer = ioctl(writer.get_extra_info("socket"), TIOCOUTQ, bytes(4))
+    except (ImportError, OSError, ValueError):
+        return 0
+    return int.from_bytes(answer, sys.byteorder)

@@ -25,6 +25,7 @@ from .media import JSON, TEXT
 from .misses import miss_note
 from .mounts import Mounts, cors_headers
 from .outgoing import UnsendableResponse, send_response
+from .proxies import HOST
 from .request_url import origin_of, pathname
 from .signal import LiveSignal
 from .websocket import WebSocket
@@ -140,6 +141,8 @@ class HttpActions:
             exchange.headers,
             exchange.client_ip,
             None if replay is None else replay.of,
+            exchange.scope.get("scheme", "http"),
+            exchange.scope.get(HOST),
         )
 
     async def _run(self, exchange: Exchange, matched: _Matched) -> None:
@@ -182,7 +185,7 @@ class HttpActions:
         if not exchange.started:
             number = running.execution.call.request_id
             await exchange.respond(500, JSON, failure_body(failure, number, redacted=self._deployment.redact))
-        running.finish(status=exchange.status, error=failure.text)
+        running.finish(status=exchange.status, error=failure.text, hint=failure.hint)
 
     def _request(self, exchange: Exchange, url: str, params: PathParams, limit: int) -> Request:
         """The Fetch request; a body that has arrived already is handed over at once, else it streams."""
@@ -234,7 +237,7 @@ def _handler(route: Route) -> Runnable | None:
 async def _answer_refusal(exchange: Exchange, running: HttpExecution, error: RequestRefused) -> None:
     if not exchange.started:
         await exchange.respond(error.status, JSON, error_body(error.code, error.message))
-    running.finish(status=exchange.status, error=error.message, note=error.hint)
+    running.finish(status=exchange.status, error=error.message, hint=error.hint)
 
 
 def _finish(exchange: Exchange, running: HttpExecution) -> None:

@@ -52,7 +52,7 @@ class Mounts:
                 leave.
 
         Raises:
-            FunctionFailed: it raised, took too long, or did not answer; what was sent by then was sent.
+            FunctionFailed: it raised, took too long, or did not end its answer; what was sent by then was sent.
             RequestRefused: the body crossed the limit or came too slowly, which the client was told.
         """
         mounted = _Mounted(exchange, cors, limit)
@@ -69,6 +69,8 @@ class Mounts:
             raise FunctionFailed(Failure("The mounted application ended without a response")) from cause
         if mounted.left:
             running.line(Level.INFO, "Client disconnected", "info:httpActionClientDisconnect")
+        elif not mounted.ended:
+            raise FunctionFailed(Failure("The mounted application ended in the middle of its response"))
 
     async def _answer(self, mounted: "_Mounted", registry: Registry, route: Route) -> None:
         lifespan = self.lifespans.of(registry, route)
@@ -99,11 +101,12 @@ class _Mounted:
         self.exchange = exchange
         self.refusal: RequestRefused | None = None
         self.left = False
-        """The application has been told that the client is gone."""
+        """The application has been told that the client is gone, and had not answered yet."""
+        self.ended = False
+        """The whole response was sent."""
         self._limit = limit
         self._size = 0
         self._cors_headers = [] if cors is None else cors_headers(cors, exchange)
-        self._ended = False
         exchange.extra_headers = []
 
     async def receive(self) -> Message:
@@ -118,11 +121,11 @@ class _Mounted:
         if self._size > self._limit:
             await self._refuse(BodyTooLarge(self._limit))
             return _GONE
-        self.left = self.left or message["type"] == "http.disconnect"
+        self.left = self.left or (message["type"] == "http.disconnect" and not self.ended)
         return message
 
     async def send(self, message: Message) -> None:
-        if self.refusal is not None or self._ended:
+        if self.refusal is not None or self.ended:
             return
         match message["type"]:
             case "http.response.start":
@@ -145,7 +148,7 @@ class _Mounted:
                 raise ClientLeft("the client has left")
             await exchange.write(sent)
         else:
-            self._ended = True
+            self.ended = True
             await exchange.finish(sent)
 
     async def _refuse(self, refusal: RequestRefused) -> None:

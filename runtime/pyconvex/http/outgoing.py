@@ -25,6 +25,9 @@ _NOT_THE_AUTHORS = frozenset(
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _WARN_FROM = 0.8
 
+_SMALL_BYTES = 64 * 1024
+"""What a server takes without waiting until its client has read it."""
+
 
 class UnsendableResponse(DeveloperError):
     """A Response that HTTP has no way to send."""
@@ -78,7 +81,8 @@ async def _send_known(
     if len(body) <= limit:
         if len(body) > limit * _WARN_FROM:
             _warn_of_size(running, len(body), limit)
-        await exchange.respond(status, headers, body)
+        sending = exchange.respond(status, headers, body)
+        await (sending if len(body) <= _SMALL_BYTES else running.sent(sending))
         return
     _refuse_more(running, limit)
     # the length of what is missing tells the client that it is not complete

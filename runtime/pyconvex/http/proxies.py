@@ -17,7 +17,8 @@ Header = tuple[bytes, bytes]
 HOST = "pyconvex.host"
 """Key of the ASGI scope under which a trusted proxy's word for the `Host` header is; no server sets it."""
 
-_PARAMETER = re.compile(r'(?:^|[;,\s])(for|proto|host)="?([^";,\s]*)', re.IGNORECASE)
+_FIELDS = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
+_PARAMETER = re.compile(r'(?:^|[;\s])(for|proto|host)="?([^";\s]*)', re.IGNORECASE)
 _PORT = re.compile(r":\d*$")
 _ANY = "*"
 
@@ -52,13 +53,14 @@ class Proxies:
             return
         headers: list[Header] = scope["headers"]
         told = _Told(headers)
-        if told.scheme is not None:
-            scope["scheme"] = told.scheme
-        if told.host is not None:
-            scope[HOST] = told.host
-        client = self._client(told.hops)
-        if client is not None:
-            scope["client"] = tuple(client)
+        behind = self._behind_sender(told.hops)
+        scheme, host = _at(told.schemes, behind).lower(), _at(told.hosts, behind)
+        if scheme in ("http", "https"):
+            scope["scheme"] = scheme
+        if host:
+            scope[HOST] = host.encode("latin-1")
+        if told.hops and (sender := told.hops[-1 - behind]) is not None:
+            scope["client"] = tuple(sender)
 
     def check_host(self, scope: Message) -> None:
         """Raise `RequestRefused` 421 when the request is for a host that is not served here."""
@@ -69,12 +71,12 @@ class Proxies:
             421, "HostNotAllowed", "This deployment does not serve that host", hint="Add it to `allowed_hosts`."
         )
 
-    def _client(self, hops: Sequence[Node | None]) -> Node | None:
-        """The last hop that is no trusted proxy: what stands before it, its sender may have made up."""
-        for hop in reversed(hops):
+    def _behind_sender(self, hops: Sequence[Node | None]) -> int:
+        """How many proxies stand between the sender, who is the last that is not trusted, and the one that told us."""
+        for behind, hop in enumerate(reversed(hops)):
             if hop is None or not self._is_trusted(hop.host):
-                return hop
-        return hops[0] if hops else None
+                return behind
+        return max(0, len(hops) - 1)
 
     def _look_up(self, host: str) -> bool:
         address = _address(host)
@@ -82,23 +84,38 @@ class Proxies:
 
 
 class _Told:
-    """What a proxy says. `X-Forwarded-…` come first, as nearly all proxies write only these."""
+    """What proxies say, each adding to what came before it: the first entry of each list may be the sender's own.
+
+    `X-Forwarded-…` is what nearly all proxies write. `Forwarded` counts only without it: a proxy that writes the one
+    lets the other pass, as its client made it up.
+    """
 
     def __init__(self, headers: Sequence[Header]) -> None:
         fields: dict[bytes, str] = {}
         for name, value in headers:
-            if name.startswith((b"x-forwarded-", b"forwarded")):
+            if name in _FIELDS or name == b"forwarded":
                 text = value.decode("latin-1")
                 fields[name] = f"{fields[name]},{text}" if name in fields else text
-        standard = [(match[1].lower(), match[2]) for match in _PARAMETER.finditer(fields.get(b"forwarded", ""))]
-        proto = _first(fields.get(b"x-forwarded-proto")) or _first_of(standard, "proto")
-        host = _first(fields.get(b"x-forwarded-host")) or _first_of(standard, "host")
-        self.scheme = {"http": "http", "https": "https"}.get(proto.lower())
-        self.host = host.encode("latin-1") if host else None
-        listed = fields.get(b"x-forwarded-for")
-        names = [value for name, value in standard if name == "for"] if listed is None else listed.split(",")
-        self.hops = [_node(name.strip()) for name in names]
+        standard = fields.pop(b"forwarded", "")
+        names, self.schemes, self.hosts = map(_listed, map(fields.get, _FIELDS)) if fields else _elements(standard)
+        self.hops = [_node(name) for name in names]
         """From the client to the proxy's neighbour; None for one that is hidden, or nonsense."""
+
+
+def _listed(value: str | None) -> list[str]:
+    return [] if value is None else [part.strip() for part in value.split(",")]
+
+
+def _elements(value: str) -> tuple[list[str], list[str], list[str]]:
+    """What `Forwarded` says of each hop; a comma ends an element even in quotes, which its sender may leave open."""
+    elements = [{match[1].lower(): match[2] for match in _PARAMETER.finditer(part)} for part in value.split(",")]
+    names, schemes, hosts = ([each.get(key, "") for each in elements] for key in ("for", "proto", "host"))
+    return names, schemes, hosts
+
+
+def _at(values: Sequence[str], behind: int) -> str:
+    """What was said to the proxy that `behind` others stand behind; to the first that said anything, if fewer did."""
+    return values[-1 - behind] if behind < len(values) else values[0] if values else ""
 
 
 def host_of(scope: Message) -> bytes:
@@ -108,14 +125,6 @@ def host_of(scope: Message) -> bytes:
         return told
     headers: list[Header] = scope["headers"]
     return next((value for name, value in headers if name == b"host"), b"")
-
-
-def _first(values: str | None) -> str:
-    return (values or "").partition(",")[0].strip()
-
-
-def _first_of(parameters: Sequence[tuple[str, str]], name: str) -> str:
-    return next((value for key, value in parameters if key == name), "")
 
 
 def _node(text: str) -> Node | None:

@@ -20,14 +20,15 @@ def check_target(exchange: Exchange) -> None:
     """Raise `RequestRefused` 400 when the request line names no path, or one that readers could see differently.
 
     An absolute address has to be for the host of the `Host` header, as clients have to send it (RFC 9112, section
-    3.2); NUL ends a name in some file systems and databases. All else is data: `%2F`, `..` and `//` have one meaning
-    each (https://url.spec.whatwg.org/#path-state).
+    3.2). NUL ends a name in some file systems and databases. A backslash and a `#` belong in no path (RFC 3986, section
+    3.3): to browsers they are a slash and an end, to a proxy with rules for paths perhaps not. All else is data: `%2F`,
+    `..` and `//` have one meaning each (https://url.spec.whatwg.org/#path-state).
     """
     raw: bytes = exchange.scope.get("raw_path") or exchange.path.encode()
     if not raw.startswith(b"/"):
         _check_other_form(exchange, raw)
-    if b"%00" in raw:
-        raise RequestRefused(400, "BadPath", "The path has a NUL character (%00)")
+    if b"%00" in raw or b"\\" in raw or b"#" in raw:
+        raise RequestRefused(400, "BadPath", "The path has a NUL character (%00), a backslash or a #")
 
 
 def _check_other_form(exchange: Exchange, raw: bytes) -> None:

@@ -22,6 +22,7 @@ from .asgi import Asgi, BodyTooLarge, Exchange, Message, Scope
 from .authorization import require_admin
 from .deployment import Deployment
 from .media import JSON
+from .proxies import HOST
 
 REPLAY_SECONDS = 60.0
 """How long the answer to a request that is sent again is waited for; a stream may have no end."""
@@ -120,12 +121,14 @@ class RequestsApi:
         return found[0]
 
     def _scope(self, kept: KeptRequest, replay: Replay) -> Scope:
+        told = {} if kept.host is None else {HOST: kept.host.encode("latin-1")}
         return {
+            **told,
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
             "method": kept.method,
-            "scheme": "http",
+            "scheme": kept.scheme,
             "path": kept.path,
             "raw_path": kept.path.encode("latin-1"),
             "query_string": kept.query.encode("latin-1"),

@@ -91,20 +91,22 @@ class StorageApi:
     async def _send(
         self, exchange: Exchange, file: FileRecord, status: int, start: int, stop: int, headers: RawHeaders
     ) -> None:
-        try:
-            content = await self._deployment.files.open(file.key, start=start, stop=stop)
-        except FileMissing:
-            raise not_found(file.key) from None
-        except FileStorageFailed as error:
-            raise _refusal(error) from error
-        async with aclosing(content):
-            head = [*_content_type(file), (b"content-length", b"%d" % (stop - start)), *_CACHED, *_SAFE, *headers]
+        head = [*_content_type(file), (b"content-length", b"%d" % (stop - start)), *_CACHED, *_SAFE, *headers]
+        if exchange.method == "HEAD":
             await exchange.start(status, head)
-            if not exchange.bodiless:
+            await exchange.finish()
+            return
+        try:
+            async with aclosing(await self._deployment.files.open(file.key, start=start, stop=stop)) as content:
+                await exchange.start(status, head)
                 async for chunk in content:
                     if exchange.body.look():
                         return
                     await exchange.write(chunk)
+        except FileMissing:
+            raise not_found(file.key) from None
+        except FileStorageFailed as error:
+            raise _refusal(error) from error  # in the middle, the length of what is missing tells the client
         await exchange.finish()
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pyconvex.engine.answers import Answer
 from pyconvex.engine.context import MutationCtx
-from pyconvex.engine.files.storage import StorageWriter, blob_of, checked_blob
+from pyconvex.engine.files.storage import StorageWriter, blob_of, checked_blob, digest_of
 from pyconvex.engine.files.stored_files import add_file, file_record
 from pyconvex.engine.transactions import Run
 from pyconvex.files.storage import new_key
@@ -58,18 +58,19 @@ class ScratchStorage(StorageWriter):
         super().__init__(run)
         self._loop = loop
 
-    def store(self, blob: Blob, /) -> Answer[str]:
-        """Stores a file; answers its id."""
-        return self._run.write("ctx.storage.store", self._store(blob))
+    def store(self, blob: Blob, /, *, sha256: str | None = None) -> Answer[str]:
+        """Stores a file, with that digest if one is given (hex or base64); answers its id."""
+        return self._run.write("ctx.storage.store", self._store(blob, sha256))
 
     def get(self, id: str, /) -> Answer[Blob | None]:
         """The file with its content type, and all of its content; None when there is none."""
         return self._run.read("ctx.storage.get", self._get(id))
 
-    async def _store(self, blob: Blob) -> str:
+    async def _store(self, blob: Blob, sha256: str | None) -> str:
         services = self._run.execution.services
         content = await self._outside(checked_blob(blob).bytes())
-        stored = await self._outside(services.files.put(new_key(services.clock), content))
+        digest = None if sha256 is None else digest_of(sha256)
+        stored = await self._outside(services.files.put(new_key(services.clock), content, sha256=digest))
         return await add_file(self._run.transaction, stored, blob.type)
 
     async def _get(self, id: str) -> Blob | None:

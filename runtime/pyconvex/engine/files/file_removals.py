@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pyconvex.files.storage import FileStorage
 
 CLOSING_SECONDS: Final = 2.0
+AT_ONCE: Final = 8
+"""A mutation may delete thousands of files, and a bucket takes only so many requests."""
 
 _log = logging.getLogger("pyconvex.files")
 
@@ -26,6 +28,7 @@ class FileRemovals:
 
     def __init__(self, files: FileStorage) -> None:
         self._files = files
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def remove(self, key: str) -> None:
@@ -49,6 +52,7 @@ class FileRemovals:
 
     async def _remove(self, key: str) -> None:
         try:
-            await self._files.delete(key)
+            async with self._turns:
+                await self._files.delete(key)
         except FileStorageFailed as error:
             _log.warning("the bytes of a deleted file are still there, and will be swept: %s", error)

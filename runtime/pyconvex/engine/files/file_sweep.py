@@ -76,6 +76,8 @@ class FileSweep:
                 swept = await self.sweep()
             except (FileStorageFailed, StoreFailed) as error:
                 _log.warning("stored files could not be swept: %s", error)
+            except Exception:
+                _log.exception("the sweep of stored files failed inside pyconvex")  # and goes on in an hour
             else:
                 if swept:
                     _log.info("swept the bytes of %d files that are no more", swept)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
 
 from pyconvex.errors import DeveloperError, RequestRefused
 from pyconvex.files.storage import key_bytes, new_key
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 _FILES_NUMBER = EMPTY_CATALOG.system(FILES).number
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(Struct, frozen=True):
     """A stored file: its document in `_storage`, and what is needed to serve it. `size` is in bytes."""
 
     storage_id: str

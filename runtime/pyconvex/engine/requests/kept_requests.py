@@ -60,6 +60,9 @@ class KeptRequest(msgspec.Struct, frozen=True, kw_only=True):
     """None while it is in progress."""
     replay_of: str | None = None
     """The id of the request that this one repeats."""
+    scheme: str = "http"
+    host: str | None = None
+    """A trusted proxy's word for its `Host` header."""
 
 
 class KeptRequests:

@@ -26,7 +26,8 @@ _SECRET_FIELD: Final = re.compile(
 _SECRET_PARAMETERS: Final = frozenset({"code", "key", "sig"})
 """Secret in a query only: documents have a `code` and a `key` that say nothing to anybody."""
 _SIGNATURE_SHOWN: Final = 12
-_PAIR: Final = re.compile(r"([^=;\s]+)=[^;]*")
+_JSON_FIELD: Final = re.compile(r'("((?:[^"\\]|\\.){0,63})"\s*:\s*)"(?:[^"\\]|\\.)*(?:"|\\?$)', re.DOTALL)
+"""A field with a text in a document that cannot be read as a whole; of bounded length, so that no body takes long."""
 
 
 def is_secret_header(name: str) -> bool:
@@ -37,12 +38,12 @@ def is_secret_header(name: str) -> bool:
 def redacted_header(name: str, value: str) -> str:
     """A header's value as it may be shown: schemes, names of cookies and the beginnings of signatures stay."""
     if name == "cookie":
-        return _PAIR.sub(rf"\1={HIDDEN}", value)
+        return "; ".join(_redacted_cookie(each) for each in value.split(";"))
     if _SIGNATURE_HEADER.search(name):
         return value[:_SIGNATURE_SHOWN] + HIDDEN if len(value) > _SIGNATURE_SHOWN else HIDDEN
     if is_secret_header(name):
         scheme, space, _ = value.partition(" ")
-        return f"{scheme} {HIDDEN}" if space else HIDDEN
+        return f"{scheme} {HIDDEN}" if space and name.endswith("authorization") else HIDDEN
     return value
 
 
@@ -52,15 +53,28 @@ def redacted_query(query: str) -> str:
 
 
 def redacted_body(body: bytes, content_type: str) -> bytes:
-    """A body with the values of secret fields hidden, where it is JSON or an urlencoded form; else as it is."""
-    if "x-www-form-urlencoded" in content_type:
+    """A body with the values of secret fields hidden, where it is JSON or an urlencoded form; else as it is.
+
+    What of a document was kept in part, or is nested too deeply, is searched for fields as a text.
+    """
+    if "x-www-form-urlencoded" in content_type.lower():
         return redacted_query(body.decode("utf-8", "replace")).encode()
     try:
         parsed = msgspec.json.decode(body)
         hidden = _redacted(parsed, 0)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body
+        text = body.decode("utf-8", "surrogateescape")
+        return _JSON_FIELD.sub(_redacted_match, text).encode("utf-8", "surrogateescape")
     return body if hidden == parsed else msgspec.json.encode(hidden)
+
+
+def _redacted_cookie(pair: str) -> str:
+    name, equals, _ = pair.strip().partition("=")
+    return f"{name}={HIDDEN}" if equals else HIDDEN
+
+
+def _redacted_match(field: re.Match[str]) -> str:
+    return f'{field[1]}"{HIDDEN}"' if _is_secret(field[2]) else field[0]
 
 
 def _redacted_parameter(text: str) -> str:
@@ -81,7 +95,11 @@ def _redacted(value: Any, depth: int) -> Any:
 
 
 def _redacted_field(name: str, item: Any, again: Callable[[Any], Any]) -> Any:
-    return HIDDEN if isinstance(item, str) and item and _is_secret(name) else again(item)
+    if not _is_secret(name):
+        return again(item)
+    if isinstance(item, list):
+        return [HIDDEN if isinstance(each, str) else again(each) for each in cast("list[Any]", item)]
+    return HIDDEN if isinstance(item, str) and item else again(item)
 
 
 def _is_secret(name: str) -> bool:

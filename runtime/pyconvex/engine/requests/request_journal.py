@@ -36,6 +36,8 @@ class Arrival(NamedTuple):
     headers: Iterable[tuple[bytes, bytes]]
     client: str | None
     replay_of: str | None
+    scheme: str = "http"
+    host: bytes | None = None
 
 
 class Replay:
@@ -112,6 +114,8 @@ class Recording:
             status=self._status,
             took_ms=self._took_ms,
             replay_of=arrival.replay_of,
+            scheme=arrival.scheme,
+            host=None if arrival.host is None else arrival.host.decode("latin-1"),
         )
 
 

@@ -1,11 +1,14 @@
 """`AbortSignal` (https://dom.spec.whatwg.org/#interface-AbortSignal), awaitable as Python has it."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from pyconvex.errors import DeveloperError
 
 Listener = Callable[[], object]
+
+_log = logging.getLogger("pyconvex.functions")
 
 
 class AbortError(DeveloperError):
@@ -41,6 +44,8 @@ class AbortSignal:
     def abort(self, reason: Exception | None = None) -> None:
         """Abort, and call the listeners in the order they came; the first time counts.
 
+        A listener that raises is logged, and the next one is called (https://dom.spec.whatwg.org/#abortsignal-signal-abort).
+
         Args:
             reason: what `throw_if_aborted` raises; an `AbortError` by default.
         """
@@ -50,7 +55,10 @@ class AbortSignal:
         self._reason = reason or self._reason
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
-            listener()
+            try:
+                listener()
+            except Exception:
+                _log.exception("A listener of an abort signal failed")
 
     def throw_if_aborted(self) -> None:
         """Raise the reason when it is aborted: for work in steps, between two of them.

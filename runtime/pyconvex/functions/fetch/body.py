@@ -100,7 +100,7 @@ class Body:
         A multipart form is taken apart as it arrives, so that it is in memory only once.
 
         Raises:
-            TypeError: another or no content type, or a malformed form.
+            TypeError: another or no content type, a malformed form, or one of more than 10,000 fields.
         """
         return await read_form(self.take(), self.headers.get("content-type"))
 
@@ -232,6 +232,10 @@ def _parse_json_slowly(text: str) -> Any:
         raise json.JSONDecodeError("The body is empty, not JSON", "", 0)
     try:
         return json.loads(text, parse_constant=lambda name: _no_constant(name, text))
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # a number of thousands of digits
+        raise json.JSONDecodeError(str(error), text, 0) from None
     except RecursionError:
         raise json.JSONDecodeError("Nested too deeply", "", 0) from None
 

@@ -147,13 +147,17 @@ def _date(name: str, expires: object) -> str:
     return format_datetime(expires.astimezone(UTC), usegmt=True)
 
 
-def _checked_path(name: str, path: str) -> str:
+def _checked_path(name: str, path: object) -> str:
+    if not isinstance(path, str):
+        raise TypeError(f"The path of the cookie {name!r} is a str, not {type(path).__name__}")
     if not path.startswith("/") or _NO_PATH.search(path):
         raise ValueError(f"The path of the cookie {name!r} starts with / and is ASCII without `;`, not {path!r:.60}")
     return path
 
 
-def _checked_domain(name: str, domain: str) -> str:
+def _checked_domain(name: str, domain: object) -> str:
+    if not isinstance(domain, str):
+        raise TypeError(f"The domain of the cookie {name!r} is a str, not {type(domain).__name__}")
     if not _DOMAIN.fullmatch(domain):
         raise ValueError(f"The domain of the cookie {name!r} is a host name such as 'example.com', not {domain!r:.60}")
     return domain

@@ -103,9 +103,8 @@ async def _with_pings(events: AsyncIterable[object], seconds: float) -> AsyncIte
                 chunk = _PING
             if chunk is not None:
                 yield chunk
-        await task
     finally:
-        await _stopped(task)
+        await _end(task)
 
 
 async def _produce(events: AsyncIterable[object], ready: "asyncio.Queue[bytes | None]") -> None:
@@ -116,11 +115,13 @@ async def _produce(events: AsyncIterable[object], ready: "asyncio.Queue[bytes | 
         await close(events)
 
 
-async def _stopped(task: "asyncio.Task[None]") -> None:
-    """Cancel what still runs, and let it clean up."""
+async def _end(task: "asyncio.Task[None]") -> None:
+    """Cancel what still runs, let it clean up, and raise what it failed with."""
     if not task.done():
         task.cancel()
         await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
 
 
 def _checked(field: str, text: str | None, forbidden: str) -> str | None:

@@ -29,7 +29,7 @@ async def read_form(content: bytes | AsyncIterator[bytes] | None, content_type: 
     """The fields of a form that was sent.
 
     Raises:
-        TypeError: another or no content type, or a malformed form.
+        TypeError: another or no content type, a malformed form, or one of more than `PARTS_MAX` fields.
     """
     if content_type is None:
         raise TypeError("Missing content type")
@@ -47,7 +47,11 @@ async def read_form(content: bytes | AsyncIterator[bytes] | None, content_type: 
 
 
 async def _read_urlencoded(content: bytes | AsyncIterator[bytes] | None) -> FormData:
-    data = b"".join([chunk async for chunk in _chunks(content)])
+    data = bytearray()
+    async for chunk in _chunks(content):
+        data += chunk
+    if data.count(b"&") >= PARTS_MAX:
+        raise _too_many()
     form = FormData()
     for name, value in parse_query(_text(data)):
         form.append(name, value)
@@ -136,7 +140,7 @@ class _Reader:
 
     def _begin_part(self) -> None:
         if len(self._form) == PARTS_MAX:
-            raise TypeError(f"A form of more than {PARTS_MAX} fields is not read")
+            raise _too_many()
         self._headers = {}
         self._content = BytesIO()
 
@@ -191,8 +195,12 @@ def _unescaped(text: bytes) -> str:
     return re.sub("%0D|%0A|%22", lambda found: {"%0D": "\r", "%0A": "\n", "%22": '"'}[found[0]], plain)
 
 
-def _text(data: bytes) -> str:
+def _text(data: bytes | bytearray) -> str:
     return data.decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+def _too_many() -> TypeError:
+    return TypeError(f"A form of more than {PARTS_MAX} fields is not read")
 
 
 def _malformed(reason: str) -> TypeError:

@@ -126,8 +126,6 @@ class Request(Body):
             request._content = body if isinstance(body, bytes) else Limited(body, limit)
         return request
 
-    _incoming = incoming
-
     @property
     def url(self) -> URL:
         """The whole address; `str(request.url)` is its text."""

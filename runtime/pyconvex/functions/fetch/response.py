@@ -214,8 +214,6 @@ class Response(Body):
         """
         return self.take()
 
-    _payload = payload
-
     def clone(self) -> "Response":
         """A second response with the same body, each of which can be read once.
 

@@ -30,7 +30,7 @@ class _Source:
         async with self._asking:
             if branch.waiting:
                 return
-            if self._ended:
+            if self._ended or branch not in self.branches:
                 raise StopAsyncIteration
             try:
                 chunk = await anext(self._chunks)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyconvex.functions.fetch.headers import Headers
 from pyconvex.functions.fetch.response import Response
+from pyconvex.functions.fetch.url import URL
 
 _ORIGIN = re.compile(r"(\*|null|[a-z][a-z0-9+.-]*://(\*\.)?[^/*\s?#]+)")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -22,8 +23,8 @@ class Cors:
         expose_headers: response headers beyond the plain ones that callers may read; `"*"` for all of them.
 
     Raises:
-        ValueError: something that is no origin, no header name, or no number of seconds; `"*"` together with
-            credentials, which browsers refuse.
+        ValueError: something that is no origin (or not as browsers write it), no header name, or no number of seconds;
+            `"*"` together with credentials, which browsers refuse.
         TypeError: one text where a list belongs.
     """
 
@@ -106,11 +107,15 @@ class Cors:
 
 
 def _checked_origin(origin: str) -> str:
-    if not _ORIGIN.fullmatch(origin.lower()):
+    lower = origin.lower()
+    url = URL.parse(lower)
+    if not _ORIGIN.fullmatch(lower) or (url is None and "://" in lower):
         raise ValueError(
             f"{origin!r} is no origin: write scheme and host without a path, such as 'https://my.site', or '*'"
         )
-    return origin.lower()
+    if url is not None and url.origin not in ("null", lower):  # schemes of apps have the origin null here
+        raise ValueError(f"{origin!r} never matches, because browsers write it as {url.origin!r}")
+    return lower
 
 
 def _checked_name(name: str) -> str:
