@@ -22,7 +22,7 @@ from support.postgres import fresh_database, server
 
 ROUNDS = int(os.environ.get("PYCONVEX_KILL_ROUNDS", "5"))
 PROGRAM = Path(__file__).with_name("kill_jobs.py")
-PATIENCE_SECONDS = 120.0 + 3 * ROUNDS
+PATIENCE_SECONDS = 120.0 + 8 * ROUNDS
 TABLES = ("queued", "marked", "followed", "began", "ended")
 ENDED = ("success", "failed")
 FILE = HostOptions(project=Path()).database
@@ -150,7 +150,7 @@ async def contents_when_all_is_done(project: Path, database: str) -> dict[str, A
         host.scheduler.start()
         jobs = await rows(host, "_scheduled_functions")
         while any(job["state"]["kind"] not in ENDED for job in jobs):
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1 + len(jobs) / 5000)
             jobs = await rows(host, "_scheduled_functions")
         return {"jobs": jobs, **{table: [row["n"] for row in await rows(host, table)] for table in TABLES}}
 
