@@ -89,7 +89,10 @@ CUT = [
     (b'{"name": "Ada", "token" : "SECR', b'{"name": "Ada", "token" : "\xe2\x80\xa6"'),
     (b'{"a": "say \\"token\\": ", "token":"x\\"SECRET', b'{"a": "say \\"token\\": ", "token":"\xe2\x80\xa6"'),
     (b'\xff{"token":"SECRET\\', b'\xff{"token":"\xe2\x80\xa6"'),
-    (b"[" * 5000 + b'{"token":"SECRET"}' + b"]" * 5000, b"[" * 5000 + b'{"token":"\xe2\x80\xa6"}' + b"]" * 5000),
+    (
+        b"[" * 100_000 + b'{"token":"SECRET"}' + b"]" * 100_000,
+        b"[" * 100_000 + b'{"token":"\xe2\x80\xa6"}' + b"]" * 100_000,
+    ),
 ]
 
 
