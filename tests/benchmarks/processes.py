@@ -13,15 +13,11 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.ports import free_port
+
 HOST = "127.0.0.1"
 BIN = Path(sys.executable).parent
 PEERS = Path(__file__).parent / "peers"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
 
 
 def get(port: int, path: str = "/", timeout: float = 5.0) -> bytes | None:

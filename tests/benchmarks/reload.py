@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks import projects
 from benchmarks.measure import Goal, Row, raw
-from benchmarks.processes import BIN, PEERS, free_port, serving
+from benchmarks.processes import BIN, PEERS, serving
+from support.ports import free_port
 from benchmarks.sockets import Arrivals, connect_many, subscribe
 
 SAVES, ROUNDS = 10, 5

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from support.dev import Dev, dev, free_port, init, wait_until
+from support.dev import Dev, dev, init, wait_until
+from support.ports import free_port
 from support.npm import install, node_environment, npm
 
 PACKAGES = Path(__file__).parent.parent / "typescript"

@@ -10,7 +10,7 @@ import pytest
 from pyconvex import __version__
 from pyconvex_cli.main import EXAMPLES
 from support.command import command
-from support.dev import free_port
+from support.ports import free_port
 
 COMMANDS = [[name] for name in EXAMPLES] + [["env", name] for name in ("list", "get", "set", "remove")]
 

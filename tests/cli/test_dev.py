@@ -18,7 +18,8 @@ import pytest
 
 from pyconvex import __version__
 from support.command import command
-from support.dev import BIN, Dev, dev, free_port, wait_until
+from support.dev import BIN, Dev, dev, wait_until
+from support.ports import free_port
 
 MESSAGES = """\
 from ._generated.server import ActionCtx, QueryCtx, http_action, query

@@ -14,7 +14,8 @@ import pytest
 
 from pyconvex_cli.companion import remedy
 from support.command import command
-from support.dev import BIN, Dev, dev, environment_of, free_port, wait_until
+from support.dev import BIN, Dev, dev, environment_of, wait_until
+from support.ports import free_port
 
 PYTHON = f'"{sys.executable}"'
 TELLS = """\

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from pyconvex import __version__
-from support.dev import BIN, Reply, environment_of, free_port, pyconvex, wait_until
+from support.dev import BIN, Reply, environment_of, pyconvex, wait_until
+from support.ports import free_port
 from support.start import Started, launched, start
 
 MESSAGES = """\

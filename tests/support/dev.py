@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from .ports import free_port
 
 BIN = Path(sys.executable).parent
 WAIT_SECONDS = 30
@@ -37,12 +38,6 @@ def pyconvex(*arguments: str, folder: Path, environment: Mapping[str, str] | Non
         timeout=WAIT_SECONDS,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = WAIT_SECONDS) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .dev import BIN, WAIT_SECONDS, Dev, environment_of, free_port, wait_until
+from .dev import BIN, WAIT_SECONDS, Dev, environment_of, wait_until
+from .ports import free_port
 
 
 @dataclass(slots=True)
