@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks import projects
 from benchmarks.measure import Goal, Row, raw
 from benchmarks.processes import BIN, PEERS, serving
-from support.ports import free_port
 from benchmarks.sockets import Arrivals, connect_many, subscribe
+from support.ports import free_port
 
 SAVES, ROUNDS = 10, 5
 LIGHT_LOAD_PER_SECOND = 20

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from support.dev import Dev, dev, init, wait_until
-from support.ports import free_port
 from support.npm import install, node_environment, npm
+from support.ports import free_port
 
 PACKAGES = Path(__file__).parent.parent / "typescript"
 """The packages of the template are installed there."""
