@@ -101,7 +101,7 @@ def test_it_serves_both_sockets_and_adds_only_the_date() -> None:
             head = await reader.readuntil(b"\r\n\r\n")
             assert await reader.readexactly(5) == b"hello"
             lines = head.lower().split(b"\r\n")
-            assert lines[0] == b"http/1.1 200 "
+            assert lines[0] == b"http/1.1 200 ok"
             assert sorted(line.partition(b":")[0] for line in lines[1:-2]) == [b"content-length", b"date"]
             writer.close()
 

@@ -83,7 +83,7 @@ async def statuses(server: Served, text: bytes, *, api: bool) -> list[bytes]:
         writer.write_eof()
         answer = await reader.read()
     writer.transport.abort()
-    return re.findall(rb"HTTP/1\.1 (\d{3}) \r\n", answer)
+    return re.findall(rb"HTTP/1\.1 (\d{3}) [ A-Za-z-]*\r\n", answer)
 
 
 def is_failure(status: bytes) -> bool:

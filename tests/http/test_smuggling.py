@@ -40,6 +40,7 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "a bare line feed before the empty line": (400, b"GET /outer HTTP/1.1\r\nhost: x\n\r\n\r\n"),
     "a bare carriage return": (400, b"GET /outer HTTP/1.1\r\nhost: x\rx: y\r\n\r\n"),
     "a NUL in a header": (400, b"GET /outer HTTP/1.1\r\nhost: x\r\nx: a\x00b\r\n\r\n"),
+    "a control character in a header": (400, b"GET /outer HTTP/1.1\r\nhost: x\r\norigin: a\x0fb\r\n\r\n"),
     "an empty header name": (400, b"GET /outer HTTP/1.1\r\nhost: x\r\n: y\r\n\r\n"),
     "a header without a colon": (400, b"GET /outer HTTP/1.1\r\nhost: x\r\ny\r\n\r\n"),
     "an unknown transfer coding": (501, POST + b"transfer-encoding: xchunked\r\n\r\n" + END),
@@ -237,7 +238,7 @@ def test_a_client_that_asks_is_told_to_go_on_when_its_body_is_wanted(tmp_path: P
     async def story(server: Served) -> None:
         reader, writer = await server.connect()
         writer.write(EXPECTING + b"3\r\n\r\n")
-        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 \r\n\r\n"
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"abc" + INNER)
         assert b"POST /outer abc" in await reader.readuntil(b"GET /inner ")
         writer.close()

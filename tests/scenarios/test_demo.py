@@ -27,7 +27,7 @@ def test_the_curl_lines_of_the_readme(project: Path) -> None:
         for arguments, answer in commands:
             method, path, body = _parse(arguments)
             reply = running.fetch(method, path, body)
-            shown = f"HTTP/1.1 {reply.status}" if "-i" in arguments.split() else reply.text
+            shown = f"HTTP/1.1 {reply.status} {reply.reason}" if "-i" in arguments.split() else reply.text
             assert re.fullmatch(re.escape(answer).replace("…", ".+"), shown), shown
 
 

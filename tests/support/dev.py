@@ -52,6 +52,7 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    reason: str
 
     @property
     def text(self) -> str:
@@ -89,7 +90,8 @@ class Dev:
         with contextlib.closing(connection):
             connection.request(method, path, body, dict(headers or {}))
             reply = connection.getresponse()
-            return Reply(reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read())
+            headers = {name.lower(): value for name, value in reply.getheaders()}
+            return Reply(reply.status, headers, reply.read(), reply.reason)
 
     def answers(self) -> bool:
         with contextlib.suppress(OSError, http.client.HTTPException):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from support.served import Served
 
-STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) \r\n")
+STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) [ A-Za-z-]*\r\n")
 
 HTTP = """
 from pyconvex.server import Request, Response, http_router

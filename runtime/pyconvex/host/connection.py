@@ -85,7 +85,7 @@ class Connection(TCPServer):
         # The commonest first, and by identity: the events of Hypercorn are abstract classes, which are slow to ask.
         kind = type(event)
         if kind is RawData:
-            await self._send(cast("RawData", event).data)
+            await self.send(cast("RawData", event).data)
         elif kind is Updated:
             self.flush()
             self.idle_timer.set(idle=cast("Updated", event).idle)
@@ -93,15 +93,16 @@ class Connection(TCPServer):
             self.flush()
             await super().protocol_send(event)
 
-    async def _send(self, data: bytes) -> None:
-        if not data:
-            return  # the end of a body of known length has no bytes of its own
+    async def send(self, data: bytes) -> None:
+        """Have `data` written, and wait while the reader is behind."""
         self.write(data)
         if self._unsent_bytes + self._behind_bytes > WRITE_AHEAD_BYTES:
             await self.drain()
 
     def write(self, data: bytes) -> None:
         """Have `data` written at the end of this turn of the event loop, or sooner."""
+        if not data:
+            return  # the end of a body of known length has no bytes of its own
         self._unsent.append(data)
         self._unsent_bytes += len(data)
         if len(self._unsent) == 1:

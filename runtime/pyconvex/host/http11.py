@@ -1,6 +1,6 @@
 """HTTP/1.1 on one connection of Hypercorn's: strict about what comes, quick about what goes.
 
-h11 reads and writes the messages. What is here refuses requests that two servers could understand differently
+h11 reads the requests. What is here refuses requests that two servers could understand differently
 (RFC 9112, section 11.2), says why, and closes the connection: nothing that follows such a request is believed.
 HTTP/2 is left to the proxy in front, which has TLS, where browsers speak it.
 
@@ -8,12 +8,12 @@ Imported only when something is served, as Hypercorn is.
 """
 
 import asyncio
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 import h11
-from hypercorn.events import Event, RawData, Updated
-from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Body, EndBody, Request, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 
@@ -21,17 +21,18 @@ from pyconvex.settings import Limits
 
 from .http_stream import HttpStream
 from .idle_timer import IdleTimer
+from .response_writer import ResponseWriter
 from .strict_buffer import StrictBuffer
 from .websocket_stream import WebSocketStream, Wire
 
-HEADS_KEPT = 512
 VERSIONS = (b"1.1", b"1.0")
 PARTS_IN_A_TURN = 256
 """How many chunks of one body are taken before others have their turn."""
 
-_END = h11.EndOfMessage()
-_LAST = (b"connection", b"close")
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+_MID_REQUEST = (h11.SEND_BODY, h11.ERROR)
+"""Where a client is of whose request something is missing."""
+
 _UNREAD = (408, 413)
 """What is answered to a request whose body nobody is going to read."""
 
@@ -40,6 +41,8 @@ class Line(Wire, Protocol):
     """What the protocol needs of its connection, beside what a WebSocket does."""
 
     idle_timer: IdleTimer
+
+    async def send(self, data: bytes) -> None: ...
 
 
 class Http11(H11Protocol):
@@ -50,21 +53,29 @@ class Http11(H11Protocol):
         self._line = line
         self._limits = limits
         self._late: asyncio.TimerHandle | None = None
-        self._is_tunnel = False
+        self._answering: HttpStream | None = None
+        """What is answered now, unless it is a WebSocket."""
+        self._keeps = True
+        """The client lets another request follow the one that is answered."""
+        self._is_ended = False
+        """The client sends nothing more."""
+        self._is_over = False
+        """The last response was sent."""
         self._incoming = StrictBuffer(limits.request_head_bytes, limits.request_head_fields)
-        cast("Any", self.connection)._receive_buffer = self._incoming
+        self._await_request()
 
     async def handle(self, event: Event) -> None:
         if type(event) is not RawData:
             self._cancel_late()
             await super().handle(event)
-        elif self.connection.their_state is not h11.MUST_CLOSE:
+        elif self._listens:
+            self._is_ended = not event.data
             self.connection.receive_data(event.data)
             await self._handle_events()
 
     async def _handle_events(self) -> None:
         parts = 0
-        while self.connection.their_state is not h11.MUST_CLOSE:  # what follows the last request is nobody's
+        while self._listens:
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
@@ -86,6 +97,8 @@ class Http11(H11Protocol):
                     await asyncio.sleep(0)
             elif kind is h11.EndOfMessage:
                 await self.stream.handle(EndBody(stream_id=STREAM_ID))
+                if not self._incoming:
+                    return
             elif event is h11.NEED_DATA or kind is h11.ConnectionClosed:
                 return
             else:
@@ -100,53 +113,80 @@ class Http11(H11Protocol):
         if wrong is not None:
             await self._refuse(*wrong)
             return
-        self._is_tunnel = request.method == b"CONNECT"
-        parts = self.app, self.config, self.context, self.task_group, self.ssl, self.client, self.server
-        if b"upgrade" in fields and _asks_for_websocket(request.method, fields):
-            stream = WebSocketStream(self._line, *parts, self.stream_send, STREAM_ID)
-            self.connection = H11WSConnection(cast("h11.Connection", self.connection))
-        else:
-            stream = HttpStream(self._line.loop, self._continue, *parts, self.stream_send, STREAM_ID)
-        self.stream = stream
-        await stream.handle(
-            Request(
-                stream_id=STREAM_ID,
-                headers=headers,
-                http_version=request.http_version.decode(),
-                method=request.method.decode("ascii").upper(),
-                raw_path=request.target,
-                state=self.connection_state,
-            )
+        begun = Request(
+            stream_id=STREAM_ID,
+            headers=headers,
+            http_version=request.http_version.decode(),
+            method=request.method.decode("ascii").upper(),
+            raw_path=request.target,
+            state=self.connection_state,
         )
+        if b"upgrade" in fields and _asks_for_websocket(request.method, fields):
+            await self._upgrade(begun)
+        else:
+            self._keeps = _keeps(request)
+            self._answering = stream = HttpStream(self._line, self, begun)
+            self.stream = cast("Any", stream)
+            cast("Any", self.task_group).spawn(stream.run)
+
+    async def _upgrade(self, begun: Request) -> None:
+        parts = self.app, self.config, self.context, self.task_group, self.ssl, self.client, self.server
+        stream = WebSocketStream(self._line, *parts, self.stream_send, STREAM_ID)
+        self.connection = H11WSConnection(cast("h11.Connection", self.connection))
+        self.stream = stream
+        await stream.handle(begun)
 
     async def stream_send(self, event: StreamEvent) -> None:
-        kind = type(event)
-        if kind is Body:
-            await self._send_h11_event(h11.Data(data=cast("Body", event).data))
-        elif kind is EndBody:
-            await self._send_h11_event(_END)
-        elif kind is StreamClosed:
-            await self._maybe_recycle()
-        elif isinstance(event, Response) and event.status_code >= 200:
-            headers = (*event.headers, *self.config.response_headers("h11"))
-            if self.context.terminated.is_set() or self._is_last(event.status_code):
-                headers = (*headers, _LAST)
-            await self._send_h11_event(_head(event.status_code, *headers))
+        """What a WebSocket sends, its handshake included."""
+        if type(event) is StreamClosed:
+            await self.ended(is_last=True)
         else:
             await super().stream_send(event)
 
-    def _is_last(self, status: int) -> bool:
-        """Whether the connection ends after the response, because what is on its way is no request."""
-        if self._is_tunnel:
-            return True
+    def server_headers(self) -> Sequence[tuple[bytes, bytes]]:
+        return self.config.response_headers("h11")
+
+    async def ended(self, *, is_last: bool) -> None:
+        await self._close_stream()
+        self._answering = None
+        is_last = is_last or self.connection.their_state in _MID_REQUEST or self.context.terminated.is_set()
+        if is_last:
+            self._is_over = True
+        else:
+            self._await_request()
+        await self.can_read.set()
+        await self.send(Closed() if is_last else Updated(idle=True))
+
+    def _await_request(self) -> None:
+        """h11 reads one request with each of its connections; the bytes that it has not read stay in the buffer."""
+        connection = h11.Connection(h11.SERVER, self._limits.request_head_bytes)
+        cast("Any", connection)._receive_buffer = self._incoming
+        if self._is_ended:
+            connection.receive_data(b"")
+        self.connection = connection
+
+    def is_last(self, status: int) -> bool:
         connection = self.connection
+        if not self._keeps or self.context.terminated.is_set():
+            return True
         unread = connection.their_state is h11.SEND_BODY
         return unread and (status in _UNREAD or connection.they_are_waiting_for_100_continue)
 
-    def _continue(self) -> None:
+    def go_on(self) -> None:
         """Tell a client to go on that asked whether it should (RFC 9110, section 10.1.1)."""
-        if self.connection.they_are_waiting_for_100_continue:
-            self._line.write(self.connection.send(h11.InformationalResponse(status_code=100, headers=[])))
+        if self.connection.they_are_waiting_for_100_continue and not self._has_answered:
+            said = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+            self._line.write(self.connection.send(said))
+
+    @property
+    def _listens(self) -> bool:
+        """Whether what comes can be a request, or part of one: what follows the last is nobody's."""
+        return not self._is_over and self.connection.their_state is not h11.MUST_CLOSE
+
+    @property
+    def _has_answered(self) -> bool:
+        """Something of the response to the present request was sent."""
+        return self._answering is not None and self._answering.has_begun
 
     def _await_head(self) -> None:
         if self._incoming and self._late is None:
@@ -170,12 +210,12 @@ class Http11(H11Protocol):
         await self._close_stream()
 
     def _say(self, status: int, why: str) -> None:
-        if self.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+        if self._has_answered:
             return
         text = f"{why[:1].upper()}{why[1:200]}\n".encode("ascii", "replace")
-        head = (_PLAIN, (b"content-length", b"%d" % len(text)), _LAST, *self.config.response_headers("h11"))
-        for event in (h11.Response(status_code=status, headers=list(head)), h11.Data(data=text), _END):
-            self._line.write(cast("h11.Connection", self.connection).send(event) or b"")
+        writer = ResponseWriter("GET", "1.1")
+        headers = (_PLAIN, (b"content-length", b"%d" % len(text)), *self.server_headers())
+        self._line.write(writer.head(status, headers, ends_connection=True) + writer.part(text))
 
 
 def _fault(request: h11.Request, fields: dict[bytes, bytes]) -> tuple[int, str] | None:
@@ -196,6 +236,9 @@ def _asks_for_websocket(method: bytes, fields: dict[bytes, bytes]) -> bool:
     return method == b"GET" and fields[b"upgrade"].lower() == b"websocket" and b"upgrade" in map(bytes.strip, tokens)
 
 
-@lru_cache(HEADS_KEPT)
-def _head(status: int, *headers: tuple[bytes, bytes]) -> h11.Response:
-    return h11.Response(status_code=status, headers=list(headers))
+def _keeps(request: h11.Request) -> bool:
+    """Whether the connection outlives the response (RFC 9112, section 9.3); that of a tunnel never does."""
+    if request.http_version != b"1.1" or request.method == b"CONNECT":
+        return False
+    asked = [value for name, value in request.headers if name == b"connection"]
+    return not any(token.strip() == b"close" for value in asked for token in value.lower().split(b","))

@@ -1,21 +1,22 @@
-"""One request on a connection of Hypercorn's, and the body that arrives for it.
+"""One request on a connection, and the response to it: what the ASGI application receives and sends.
 
-Hypercorn sends what the application answers; the way in is ours, so that a body is taken from the network only as it
-is read, and a client that waits for `100 Continue` is told to go on when somebody wants what it has.
+A body is taken from the network only as it is read, and a client that waits for `100 Continue` is told to go on when
+somebody wants what it has.
 
 Imported only when something is served, as Hypercorn is.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
 from hypercorn.protocol.events import Body, EndBody, Event, Request, StreamClosed
-from hypercorn.protocol.http_stream import HTTPStream
 
 from pyconvex.http.asgi import Message
+
+from .response_writer import ResponseWriter
 
 QUEUED_BYTES = 256 * 1024
 """How much of a body may wait for the application before no more is taken from the network."""
@@ -26,58 +27,139 @@ SMALL_BYTES = 4096
 _GONE: Message = {"type": "http.disconnect"}
 
 
-class HttpStream(HTTPStream):
-    """Made by `Http11` for every request but those that upgrade.
+class OutOfTurn(RuntimeError):
+    """An application sent a message of ASGI's at a time when it means nothing."""
 
-    Arguments:
-        wanted: called when the application waits for a part of the body that has not arrived.
-    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, wanted: Callable[[], None], *parts: Any) -> None:
-        super().__init__(*parts)
-        self._inbox = Inbox(loop, wanted)
+class Line(Protocol):
+    """What a stream needs of its connection."""
 
-    async def handle(self, event: Event) -> None:
-        if self.closed:
-            return
-        kind = type(event)
-        if kind is Request:
-            self._begin(cast("Request", event))
-        elif kind is Body:
-            await self._inbox.put(cast("bytearray", cast("Body", event).data))
-        elif kind is EndBody:
-            self._inbox.end()
-        elif kind is StreamClosed:
-            self.closed = True
-            self._inbox.close()
+    loop: asyncio.AbstractEventLoop
 
-    def _begin(self, request: Request) -> None:
-        self.start_time = 0.0  # for Hypercorn's access log, which is off
+    def write(self, data: bytes) -> None: ...
+
+    async def send(self, data: bytes) -> None:
+        """Write, and wait while the client reads more slowly than is written."""
+        ...
+
+
+class Turns(Protocol):
+    """What a stream needs of the protocol, in which one request follows another."""
+
+    client: tuple[str, int] | None
+    server: tuple[str, int] | None
+    app: Any
+
+    def go_on(self) -> None:
+        """The application waits for a part of the body that has not arrived."""
+        ...
+
+    def server_headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """What every response has."""
+        ...
+
+    def is_last(self, status: int) -> bool:
+        """Whether the connection ends after a response with this status."""
+        ...
+
+    async def ended(self, *, is_last: bool) -> None:
+        """The response is over; `is_last` when nothing may follow it."""
+        ...
+
+
+class HttpStream:
+    """Made by `Http11` for every request but those that upgrade."""
+
+    __slots__ = ("_inbox", "_is_complete", "_line", "_turns", "_writer", "closed", "has_begun", "scope")
+
+    def __init__(self, line: Line, turns: Turns, request: Request) -> None:
+        self._line = line
+        self._turns = turns
+        self._inbox = Inbox(line.loop, turns.go_on)
+        self._writer = ResponseWriter(request.method, request.http_version)
+        self._is_complete = False
+        self.has_begun = False
+        """Something of the response was sent."""
+        self.closed = False
+        """Nothing more comes from the client, who may still read."""
         path, _, query = request.raw_path.partition(b"?")
-        scope = {
+        self.scope: dict[str, Any] = {
             "type": "http",
             "http_version": request.http_version,
             "asgi": {"spec_version": "2.1", "version": "3.0"},
             "method": request.method,
-            "scheme": self.scheme,
+            "scheme": "http",
             "path": unquote(path.decode("ascii")),
             "raw_path": path,
             "query_string": query,
             "root_path": "",
             "headers": request.headers,
-            "client": self.client,
-            "server": self.server,
+            "client": turns.client,
+            "server": turns.server,
             "extensions": {},
         }
-        self.scope = cast("Any", scope)
-        cast("Any", self.task_group).spawn(self._run)
 
-    async def _run(self) -> None:
-        app = cast("Any", self.app)
+    @property
+    def idle(self) -> bool:
+        return False
+
+    async def run(self) -> None:
+        """Let the application answer."""
         try:
-            await app(self.scope, self._inbox.receive, self.app_send, None, None)
+            await self._turns.app(self.scope, self._inbox.receive, self.send, None, None)
         finally:
-            await self.app_send(None)
+            await self._end()
+
+    async def handle(self, event: Event) -> None:
+        """Take what came from the client."""
+        if self.closed:
+            return
+        kind = type(event)
+        if kind is EndBody:
+            self._inbox.end()
+        elif kind is Body:
+            await self._inbox.put(cast("bytearray", cast("Body", event).data))
+        elif kind is StreamClosed:
+            self.closed = True
+            self._inbox.close()
+
+    async def send(self, message: Message) -> None:
+        """ASGI's `send`; waits while the client reads more slowly than the application sends.
+
+        Raises:
+            UnsendableHead, WrongLength, OutOfTurn: the application breaks HTTP's rules, or ASGI's.
+        """
+        kind = message["type"]
+        if kind == "http.response.body" and self.has_begun and not self._is_complete:
+            await self._send_body(bytes(message.get("body", b"")), is_last=not message.get("more_body", False))
+        elif kind == "http.response.start" and not self.has_begun:
+            self._begin(int(message["status"]), message.get("headers", ()))
+        else:
+            raise OutOfTurn(f"{kind} was sent {'late' if self.has_begun else 'early'}")
+
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        whole = (*headers, *self._turns.server_headers())
+        self._line.write(self._writer.head(status, whole, ends_connection=self._turns.is_last(status)))
+        self.has_begun = True
+
+    async def _send_body(self, data: bytes, *, is_last: bool) -> None:
+        writer, line = self._writer, self._line
+        if part := writer.part(data):
+            await line.send(part)
+        if is_last:
+            self._is_complete = True
+            line.write(writer.end())
+        if is_last and not self.closed:
+            await self._turns.ended(is_last=writer.ends_connection)
+
+    async def _end(self) -> None:
+        """The application is done, or has failed; what it has answered to the end is over by now."""
+        if self.closed:
+            return
+        if not self.has_begun:
+            headers = ((b"content-length", b"0"), *self._turns.server_headers())
+            self._line.write(self._writer.head(500, headers, ends_connection=True))
+        await self._turns.ended(is_last=True)
 
 
 class Inbox:

@@ -1,8 +1,9 @@
 """Where h11 takes its lines from, without the leniency by which two servers see different requests in the same bytes.
 
 h11 forgives what RFC 9112 lets a server forgive: bare line feeds (section 2.2), folded lines (section 5.2), repeated
-lengths (section 6.3), any chunk extension (section 7.1.1). A proxy in front may read such bytes in another way, and
-what it takes for a body would be a request here. Nothing that is sent today needs any of it, so all of it is refused.
+lengths (section 6.3), any chunk extension (section 7.1.1), control characters (RFC 9110, section 5.5). A proxy in front
+may read such bytes in another way, and what it takes for a body would be a request here. Nothing that is sent today
+needs any of it, so all of it is refused.
 
 Imported only when something is served, as h11 is.
 """
@@ -22,6 +23,7 @@ EXTENSIONS_MAX = 16 * 1024
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _CHUNK_LINE = re.compile(rb"[0-9A-Fa-f]{1,16}(;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _LENGTH = b"\ncontent-length:"
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class StrictBuffer(ReceiveBuffer):
@@ -77,6 +79,8 @@ class StrictBuffer(ReceiveBuffer):
             _refuse(f"there are more than {self._fields_max} headers", HEAD_TOO_LARGE)
         if head.count(b"\n") != len(lines) + 1:
             _refuse("a line ends with a bare line feed")
+        if _CONTROL.search(head):
+            _refuse("a header has a control character")
         if b"\n " in head or b"\n\t" in head:
             _refuse("a header is folded over several lines")
         folded = head.lower()
