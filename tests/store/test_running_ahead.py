@@ -12,6 +12,7 @@ from pyconvex.clock import SystemClock
 from pyconvex.settings import Limits
 from pyconvex.store.keys import Changes
 from pyconvex.store.persistence import StoreFailed
+from pyconvex.store.sqlite import batch
 from pyconvex.store.sqlite.connection import SqliteWriter
 from pyconvex.store.sqlite.persistence import SqlitePersistence
 from pyconvex.store.store import Store
@@ -247,6 +248,7 @@ def test_a_write_that_fails_while_others_run_ahead_is_the_only_one_refused(
 
     async def test(store: Store) -> None:
         monkeypatch.setattr(SqliteWriter, "apply", failing)
+        monkeypatch.setattr(batch, "BULK_DOCUMENTS", 0)  # so that a thread writes them
         runs: list[str] = []
         first = [store.mutate(insert(text)) for text in ("a", "bad", "b")]
         written = asyncio.gather(*first, return_exceptions=True)
@@ -268,5 +270,28 @@ def test_however_many_rows_are_written_at_once_all_are_found(tmp_path: Path, cou
         expected = [f"{number}" for number in range(count)]
         await asyncio.gather(*[store.mutate(insert(text)) for text in expected])
         assert await all_texts(store) == ["first", *expected]
+
+    on_file(tmp_path / "x.db", test)
+
+
+def test_a_mutation_of_very_many_rows_leaves_the_loop_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply = SqliteWriter.apply
+    wrote: dict[int, threading.Thread] = {}
+
+    def noting(writer: SqliteWriter, changes: Sequence[Changes]) -> None:
+        apply(writer, changes)
+        wrote[sum(len(each.documents) for each in changes)] = threading.current_thread()
+
+    async def many(transaction: Transaction) -> None:
+        for number in range(batch.BULK_DOCUMENTS + 1):
+            await transaction.insert("notes", {"text": f"{number}"})
+
+    async def test(store: Store) -> None:
+        monkeypatch.setattr(SqliteWriter, "apply", noting)
+        await store.mutate(many)
+        await store.mutate(insert("last"))
+        assert wrote[batch.BULK_DOCUMENTS + 1] is not threading.main_thread()
+        assert wrote[1] is threading.main_thread()
+        assert len(await all_texts(store)) == batch.BULK_DOCUMENTS + 3
 
     on_file(tmp_path / "x.db", test)

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextvars import Context, copy_context
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from pyconvex.store.keys import Changes, Commit, KeyRange
 from pyconvex.store.persistence import Committed, Row, StoreFailed, Work
@@ -15,6 +15,9 @@ from .connection import SqliteWriter
 from .file import failure
 
 T = TypeVar("T")
+
+BULK_DOCUMENTS: Final = 500
+"""About 6 ms of SQLite's time."""
 
 
 class Mutation(Generic[T]):
@@ -161,9 +164,9 @@ class Batch:
         self.wrote = True
 
     @property
-    def inserts_only(self) -> bool:
-        """Whether nothing but new documents in no search index is held back: a few statements for all of them."""
-        return all(
+    def is_bulk(self) -> bool:
+        """Whether so many new documents, and nothing else, are held back that writing them is worth a thread."""
+        return sum(len(changes.documents) for changes in self.held) > BULK_DOCUMENTS and all(
             changes.inserts_only and not any(change.found for change in changes.documents) for changes in self.held
         )
 

@@ -1,9 +1,9 @@
 """Group commit: mutations run one after another, and one COMMIT makes all of them durable.
 
 A batch is a transaction of the writing connection. Mutations run inline on the event loop and read through that
-connection, so each sees those before it and none ever conflicts. A thread writes the new documents and waits for the
-disk in COMMIT; whoever comes meanwhile is run ahead in the next batch, as long as he only writes. Everybody is answered
-after the COMMIT, failed mutations too: they may have read what a batch-mate wrote.
+connection, so each sees those before it and none ever conflicts. A thread waits for the disk in COMMIT; whoever comes
+meanwhile is run ahead in the next batch, as long as he only writes. Everybody is answered after the COMMIT, failed
+mutations too: they may have read what a batch-mate wrote.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from pyconvex.clock import Clock
@@ -237,7 +238,7 @@ class Batches:
         if changes.empty:
             mutation.outcome = Committed(value, batch.ts)
             return
-        refusal = changes.verdict and changes.verdict(changes.documents, [*self._saving, *batch.commits])
+        refusal = changes.verdict and changes.verdict(changes.documents, chain(self._saving, batch.commits))
         if refusal is not None:
             mutation.outcome = refusal
             return
@@ -269,9 +270,9 @@ class Batches:
         writer = batch.writer
         assert writer is not None, "the batch has begun"
         try:
-            # New documents are left to the thread. Other changes take it a statement each, and before each it has to
-            # wait for the interpreter's lock.
-            if not batch.inserts_only:
+            # Here, though the thread waits for the disk anyway: for each statement it would have to come by the
+            # interpreter's lock, which takes longer than the statement.
+            if not batch.is_bulk:
                 batch.write()
         except Exception as error:
             self._undo(batch, error)

@@ -33,7 +33,7 @@ _Inserts: TypeAlias = Sequence[tuple[int, str]]
 """Statements for fewer and fewer rows, each with how many values it takes."""
 
 _INSERTED_ROWS: Final = (*range(128, 7, -8), *range(7, 0, -1))
-"""Two statements for nearly every batch: a thread that runs them has to come by the interpreter's lock for each."""
+"""Two statements for nearly every batch: each gives the interpreter's lock away and has to come by it again."""
 
 
 def _inserts(table: str) -> _Inserts:
