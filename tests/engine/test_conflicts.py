@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from pyconvex.engine.conflicts import MutationConflict
+from pyconvex.engine.files.upload_urls import check_upload
 from pyconvex.engine.logs.logs import Completion
 from pyconvex.errors import RequestRefused
 from pyconvex.store.keys import Changes, IndexKey
@@ -62,6 +63,11 @@ async def delete_at_first(ctx, id: str):
 @action
 async def text(ctx, id: str):
     return await (await ctx.storage.get(id)).text()
+
+@mutation
+async def upload_url(ctx):
+    attempts.append(await ctx.storage.generate_upload_url())
+    return attempts
 """
 
 
@@ -136,6 +142,21 @@ def test_a_file_stays_that_only_a_lost_attempt_has_deleted(tmp_path: Path) -> No
             await t.value("delete_at_first", id=file)
             await t.runner.services.removals.settled()
             assert await t.value("text", id=file) == "hello"
+
+    asyncio.run(run())
+
+
+def test_the_upload_urls_of_earlier_attempts_are_worth_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        engine = Contended()
+        async with deployment(tmp_path, STORING, persistence=engine) as t:
+            engine.coming = [Conflict(), Conflict()]
+            *before, last = [url.partition("?token=")[2] for url in await t.value("upload_url")]
+            await check_upload(t.runner.services, last)
+            assert len(before) == 2
+            for token in before:
+                with pytest.raises(RequestRefused, match="not valid"):
+                    await check_upload(t.runner.services, token)
 
     asyncio.run(run())
 

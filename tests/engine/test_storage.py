@@ -11,6 +11,7 @@ import pytest
 
 from pyconvex.engine.files.file_removals import AT_ONCE
 from pyconvex.engine.files.stored_files import find_file
+from pyconvex.engine.files.upload_urls import check_upload
 from pyconvex.errors import RequestRefused
 from pyconvex.files.storage import FileStorageFailed
 from pyconvex.store.persistence import StoreFailed
@@ -273,7 +274,7 @@ def test_upload_urls(tmp_path: Path) -> None:
             for url in urls:
                 prefix, _, token = url.partition("?token=")
                 assert prefix == "http://127.0.0.1:3210/api/storage/upload"
-                t.runner.services.uploads.check(token)
+                await check_upload(t.runner.services, token)
 
     asyncio.run(test())
 

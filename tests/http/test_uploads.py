@@ -190,7 +190,7 @@ BAD_TOKENS: dict[str, Callable[[str], str]] = {
     "cut": lambda target: target[:-4],
     "longer": lambda target: target + "AAAA",
     "changed": lambda target: target[:-1] + ("A" if target[-1] != "A" else "B"),
-    "a later hour": lambda target: target.replace("token=AAAB", "token=AAAC"),
+    "a later hour": lambda target: target.replace("token=AA", "token=AB"),
     "twice": lambda target: target.replace("token=", "token=x&token="),
 }
 

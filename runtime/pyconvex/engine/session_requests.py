@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Final, cast
 from pyconvex.engine.jobs.jobs import apart
 from pyconvex.engine.runner import Outcome
 from pyconvex.engine.transactions import Done
-from pyconvex.store.keys import KeyRange
-from pyconvex.store.schema.catalog import EMPTY_CATALOG, SESSION_REQUESTS, id_in
-from pyconvex.values.ids import INTERNAL_BYTES, DocumentId, decode_id
-from pyconvex.values.keys import encode_key
+from pyconvex.store.forgetting import forget_older
+from pyconvex.store.schema.catalog import EMPTY_CATALOG, SESSION_REQUESTS
+from pyconvex.values.ids import INTERNAL_BYTES, DocumentId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,18 +80,7 @@ def request_number(session: str, request: int) -> str:
 
 async def forget_some(store: Store, now_ms: float) -> bool:
     """Deletes some of the records that nobody will ask for any more; whether there may be others."""
-    span = KeyRange(_TABLE.by_creation_time.number, b"", encode_key((now_ms - KEPT_MS,)))
-    async with store.snapshot() as transaction:
-        old = [decode_id(id_in(key)) for key in await transaction.reader.keys(span, limit=_FORGOTTEN_AT_ONCE)]
-
-    async def forget(transaction: Transaction) -> None:
-        for each in old:
-            if await transaction.get(each) is not None:  # another node may have been quicker
-                await transaction.delete(each)
-
-    if old:
-        await store.maintain(forget)
-    return len(old) == _FORGOTTEN_AT_ONCE
+    return await forget_older(store, SESSION_REQUESTS, now_ms - KEPT_MS, at_once=_FORGOTTEN_AT_ONCE)
 
 
 def _digest(session: str, request: int) -> bytes:

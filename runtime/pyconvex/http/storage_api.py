@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from pyconvex.engine.files.stored_files import FileRecord, find_file, keep_file, not_found
+from pyconvex.engine.files.upload_urls import check_upload
 from pyconvex.errors import RequestRefused
 from pyconvex.files.storage import FileMissing, FileStorageFailed, Sha256Mismatch
 
@@ -48,7 +49,7 @@ class StorageApi:
         kept now. Nothing of it is kept then, nor when the client leaves before the end.
         """
         services = self._deployment.runner.services
-        services.uploads.check(parse_qs(exchange.query).get("token", [""])[0])
+        await check_upload(services, parse_qs(exchange.query).get("token", [""])[0])
         seconds = self._deployment.limits.upload_seconds
         try:
             storage_id = await keep_file(

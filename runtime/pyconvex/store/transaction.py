@@ -239,7 +239,7 @@ class Transaction:
         return self._add(target, self._matching(target, fields))
 
     def insert_twin(self, table: str, of: DocumentId, fields: dict[str, Value]) -> None:
-        """Add a document to a system table under the internal id of another table's new document."""
+        """Add a document to a system table under the internal id of another table's document, or one made for it."""
         self._add(self.catalog.system(table), fields, of.internal)
 
     async def patch(self, id: DocumentId, fields: dict[str, Value | Undefined]) -> None:

@@ -1,7 +1,7 @@
 """Sweeping bytes that no file has: of uploads that a crash cut short, and of deletions that it kept from their end.
 
 Bytes are stored before their document, and taken away after it, so what lies there without one for long enough is
-nobody's. Several processes at it do no harm.
+nobody's. Several processes at it do no harm. The documents of upload URLs go at the same time, when these have expired.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyconvex.clock import sleep
 from pyconvex.engine.files.stored_files import is_kept
+from pyconvex.engine.files.upload_urls import forget_expired
 from pyconvex.files.storage import FileStorageFailed
 from pyconvex.store.persistence import StoreFailed
 
@@ -53,12 +54,15 @@ class FileSweep:
             await asyncio.gather(task, return_exceptions=True)
 
     async def sweep(self) -> int:
-        """Remove every orphan; answers how many there were.
+        """Remove every orphan, and what is kept of expired upload URLs; answers how many orphans there were.
 
         Raises:
             FileStorageFailed, StoreFailed: the files or the database cannot be used now.
         """
-        if not await self._is_mine():
+        first = await self._is_first()
+        if first:
+            await forget_expired(self._services)
+        elif self._services.files.everywhere:
             return 0
         swept = 0
         before = self._services.clock.now_ms() - self.age_seconds * 1000
@@ -83,10 +87,10 @@ class FileSweep:
                     _log.info("swept the bytes of %d files that are no more", swept)
             await sleep(self._services.clock, EVERY_SECONDS)
 
-    async def _is_mine(self) -> bool:
-        """Where all processes see the same files, the first of them sweeps."""
+    async def _is_first(self) -> bool:
+        """What all processes see alike, the first of them sweeps."""
         store = self._services.store
-        return not self._services.files.everywhere or store.node == min(await store.living(), default=store.node)
+        return store.node == min(await store.living(), default=store.node)
 
     async def _orphans(self, keys: Sequence[str]) -> list[str]:
         async with self._services.store.snapshot() as transaction:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from pyconvex.engine.database.absent import Explains
 from pyconvex.engine.files.stored_files import delete_file, file_record, keep_file
+from pyconvex.engine.files.upload_urls import upload_url_of_action, upload_url_of_mutation
 from pyconvex.errors import DeveloperError
 from pyconvex.files.storage import FileMissing, Sha256Mismatch
 from pyconvex.functions.fetch.blob import Blob
@@ -64,8 +65,10 @@ class StorageWriter(StorageReader):
     _absent: ClassVar = _ONLY_IN_ACTIONS
 
     def generate_upload_url(self) -> Answer[str]:
-        """A URL that whoever has it may POST files to, for an hour."""
-        return self._run.read("ctx.storage.generate_upload_url", _upload_url(self._run.execution.services))
+        """A URL that whoever has it may POST files to, for an hour, once the mutation is committed."""
+        run = self._run
+        work = upload_url_of_mutation(run.execution.services, run.transaction)
+        return run.read("ctx.storage.generate_upload_url", work)  # one that is forgotten does no harm
 
     def delete(self, id: str, /) -> Answer[None]:
         """Deletes the file with the transaction. Raises `DeveloperError` `StorageIdNotFound`."""
@@ -97,7 +100,7 @@ class StorageActionWriter:
 
     def generate_upload_url(self) -> Awaitable[str]:
         """A URL that whoever has it may POST files to, for an hour."""
-        return self._run.operation("storage.generateUploadUrl", lambda: _upload_url(self._services))
+        return self._run.operation("storage.generateUploadUrl", lambda: upload_url_of_action(self._services))
 
     def get(self, id: str, /) -> Awaitable[Blob | None]:
         """The file with its content type, read when its content is asked for; None when there is none."""
@@ -191,10 +194,6 @@ def digest_of(text: str) -> bytes:
 async def _url(services: Services, transaction: Transaction, id: str) -> str | None:
     found = await file_record(transaction, id, "storage.get_url")
     return None if found is None else f"{services.urls.cloud}/api/storage/{found.key}"
-
-
-async def _upload_url(services: Services) -> str:
-    return f"{services.urls.cloud}/api/storage/upload?token={services.uploads.token()}"
 
 
 async def _metadata(transaction: Transaction, id: str) -> dict[str, Value] | None:

@@ -29,6 +29,7 @@ JOBS: Final = "_jobs"
 DEPLOYMENTS: Final = "_deployments"
 SECRETS: Final = "_secrets"
 SESSION_REQUESTS: Final = "_session_requests"
+UPLOAD_URLS: Final = "_upload_urls"
 SCHEDULED_FUNCTIONS: Final = "_scheduled_functions"
 STORAGE: Final = "_storage"
 
@@ -42,6 +43,7 @@ SYSTEM_TABLES: Final[Mapping[str, int]] = {
     DEPLOYMENTS: 518,
     SECRETS: 519,
     SESSION_REQUESTS: 520,
+    UPLOAD_URLS: 521,
     SCHEDULED_FUNCTIONS: 539,
     STORAGE: 540,
 }
