@@ -10,6 +10,7 @@ MIB = 2**20
 DEFAULTS: dict[str, float] = {
     "query_seconds": 1,
     "mutation_seconds": 1,
+    "transaction_seconds": 15,
     "action_seconds": 600,
     "load_seconds": 4,
     "args_bytes": 16 * MIB,
@@ -17,6 +18,8 @@ DEFAULTS: dict[str, float] = {
     "http_request_bytes": 20 * MIB,
     "http_response_bytes": 20 * MIB,
     "api_request_seconds": 300,
+    "concurrent_api_requests": 128,
+    "echo_bytes": 128 * MIB,
     "read_bytes": 16 * MIB,
     "read_documents": 32_000,
     "read_ranges": 4_096,

@@ -22,6 +22,9 @@ class Limits:
 
     query_seconds: float = field(default=1.0, metadata={"about": "user code of one query"})
     mutation_seconds: float = field(default=1.0, metadata={"about": "user code of one mutation"})
+    transaction_seconds: float = field(
+        default=15.0, metadata={"about": "one query or mutation in all, waiting for the database included"}
+    )
     action_seconds: float = field(default=600.0, metadata={"about": "one action or HTTP action"})
     load_seconds: float = field(default=4.0, metadata={"about": "loading the convex/ folder"})
     args_bytes: int = field(default=16 * 2**20, metadata={"about": "arguments of one call"})
@@ -52,6 +55,13 @@ class Limits:
     upload_seconds: float = field(default=120.0, metadata={"about": "one upload to an upload URL"})
     api_request_bytes: int = field(default=16 * 2**20 + 2000, metadata={"about": "JSON body of a client API request"})
     api_request_seconds: float = field(default=300.0, metadata={"about": "one call through the HTTP API, in all"})
+    concurrent_api_requests: int = field(
+        default=128, metadata={"about": "calls through the HTTP API in progress at once; further ones wait"}
+    )
+    waiting_api_requests: int = field(
+        default=4_096, metadata={"about": "calls through the HTTP API that wait for their turn"}
+    )
+    echo_bytes: int = field(default=128 * 2**20, metadata={"about": "body of a request to /echo"})
     read_bytes: int = field(default=16 * 2**20, metadata={"about": "documents read by one query or mutation"})
     read_documents: int = field(default=32_000, metadata={"about": "documents scanned by one query or mutation"})
     read_ranges: int = field(default=4_096, metadata={"about": "reads of one query or mutation"})
@@ -209,8 +219,6 @@ class _Given:
 
 
 def _from_pyproject(project: Path) -> list[_Given]:
-    import tomllib  # 5 ms, and most commands outside a project never need it
-
     path = project / "pyproject.toml"
     try:
         text = path.read_bytes()
@@ -218,6 +226,8 @@ def _from_pyproject(project: Path) -> list[_Given]:
         return []
     if b"pyconvex" not in text:
         return []
+    import tomllib  # 5 ms, and most projects set nothing here
+
     origin = Origin(Source.PYPROJECT, "pyproject.toml")
     try:
         table: object = tomllib.loads(text.decode()).get("tool", {}).get("pyconvex", {})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine import actions
+from pyconvex.engine import permits
 from pyconvex.engine.auth.identity import ANONYMOUS, Identity, acting_as, unusable, user
 from pyconvex.engine.failures import FunctionFailed
 from pyconvex.errors import DeveloperError, RequestRefused
@@ -179,7 +179,7 @@ def test_a_stream_runs_under_the_actions_limit(tmp_path: Path) -> None:
 
 
 def test_only_so_many_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(actions, "PERMIT_SECONDS", 0.02)
+    monkeypatch.setattr(permits, "ACTION_PATIENCE_SECONDS", 0.02)
 
     async def test() -> None:
         async with deployment(tmp_path, HANDLERS, limits=Limits(concurrent_actions=1)) as t:

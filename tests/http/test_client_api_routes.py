@@ -210,7 +210,7 @@ def test_what_is_echoed(tmp_path: Path) -> None:
         reply = await server.send("/echo", method="POST", body=b"x" * 300_001, api=True)
         assert (reply.status, reply.json["code"]) == (413, "RequestTooLarge")
 
-    serving(tmp_path, story, limits=Limits(api_request_bytes=300_000))
+    serving(tmp_path, story, limits=Limits(api_request_bytes=1000, echo_bytes=300_000))
 
 
 def test_bodies_that_are_too_large(tmp_path: Path) -> None:

@@ -583,7 +583,7 @@ def test_a_webhook_that_is_not_what_its_sender_signed(tmp_path: Path) -> None:
 
 
 def test_too_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyconvex.engine.actions.PERMIT_SECONDS", 0.01)
+    monkeypatch.setattr("pyconvex.engine.permits.ACTION_PATIENCE_SECONDS", 0.01)
 
     async def story(server: Served) -> None:
         waiting = [asyncio.ensure_future(server.send("/forever")) for _ in range(LIMITS.concurrent_actions)]

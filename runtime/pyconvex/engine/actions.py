@@ -6,7 +6,6 @@ https://docs.convex.dev/functions/actions
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PERMIT_SECONDS: Final = 10.0
 DANGLING_HELP: Final = "https://docs.convex.dev/functions/actions#dangling-promises"
 
 
@@ -266,53 +264,3 @@ class ActionRun:
         finally:
             add_call(caller, child)
         return value
-
-
-class ActionPermits:
-    """How many actions and HTTP actions may run at once; those that they call count with them."""
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    def take(self) -> bool:
-        """Takes a place if one is free. Nobody is overtaken: places that others wait for are never free."""
-        if not self._free:
-            return False
-        self._free -= 1
-        return True
-
-    async def acquire(self) -> None:
-        """Waits at most 10 seconds for a place. Raises `RequestRefused` 429 `TooManyConcurrentRequests` then."""
-        if self.take():
-            return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        try:
-            async with asyncio.timeout(PERMIT_SECONDS):
-                await place
-        except asyncio.CancelledError:
-            self._decline(place)
-            raise
-        except TimeoutError:
-            self._decline(place)
-            raise RequestRefused(
-                429,
-                "TooManyConcurrentRequests",
-                "Too many actions and HTTP actions are running at once. Try again later.",
-                hint="Raise the limit `concurrent_actions`, or make the actions shorter.",
-            ) from None
-
-    def release(self) -> None:
-        """Gives a place back, to who has waited longest."""
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
-        self._free += 1
-
-    def _decline(self, place: asyncio.Future[None]) -> None:
-        """Who waited is gone; the place may have come at the same moment."""
-        if not place.cancelled():
-            self.release()

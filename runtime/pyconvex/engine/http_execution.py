@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any
 
-from pyconvex.engine.actions import ActionPermits, ActionRun, limited, timed_out
+from pyconvex.engine.actions import ActionRun, limited, timed_out
 from pyconvex.engine.context import ActionCtx
 from pyconvex.engine.execution import current
 from pyconvex.engine.failures import FunctionFailed, describe
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pyconvex.engine.execution import Execution
+    from pyconvex.engine.permits import Permits
     from pyconvex.errors import BareError
     from pyconvex.functions.fetch.request import Request
     from pyconvex.functions.routing.middleware import Runnable
@@ -61,7 +62,7 @@ class HttpExecution:
     def __init__(
         self,
         execution: Execution,
-        permits: ActionPermits,
+        permits: Permits,
         function: Runnable | None,
         request: str | None,
     ) -> None:

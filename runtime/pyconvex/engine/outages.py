@@ -24,6 +24,7 @@ _GOES_BY: Final = {
     "CatalogChanged": _BUSY,
     "DiskFull": ("DiskFull", "The database of this deployment has no space left"),
     "StorageReadOnly": ("StorageReadOnly", "The database of this deployment is read-only at the moment"),
+    "SystemTimeoutError": ("SystemTimeoutError", "Your request took too long, waiting for the database included"),
     "StoreClosed": ("ServiceUnavailable", "This deployment is shutting down"),
 }
 """By the store's code: what callers get."""

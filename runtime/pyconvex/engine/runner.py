@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from pyconvex.engine.actions import ActionPermits, execute
+from pyconvex.engine.actions import execute
 from pyconvex.engine.boundary import check_callable, shown_path
 from pyconvex.engine.database.access import access_of
 from pyconvex.engine.database.cursors import Cursors
 from pyconvex.engine.database.pagination import Journal
+from pyconvex.engine.deadlines import Deadlines
 from pyconvex.engine.execution import Call, Execution
 from pyconvex.engine.failures import Failure, describe
 from pyconvex.engine.files.file_removals import FileRemovals
@@ -26,6 +27,7 @@ from pyconvex.engine.http_execution import HttpExecution
 from pyconvex.engine.jobs.outstanding import Outstanding
 from pyconvex.engine.logs.reports import report
 from pyconvex.engine.paths import check_path, not_found
+from pyconvex.engine.permits import action_permits
 from pyconvex.engine.services import Services
 from pyconvex.engine.transactions import Done
 from pyconvex.errors import DeveloperError, Place, RequestRefused
@@ -99,9 +101,10 @@ class Runner:
             outstanding,
             UploadTokens(secret, clock),
             FileRemovals(files),
+            Deadlines(limits.transaction_seconds),
         )
         self.versions = versions
-        self._permits = ActionPermits(limits.concurrent_actions)
+        self._permits = action_permits(limits.concurrent_actions)
 
     async def call(
         self,

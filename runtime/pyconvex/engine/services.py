@@ -9,6 +9,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from pyconvex.clock import Clock
     from pyconvex.engine.database.cursors import Cursors
+    from pyconvex.engine.deadlines import Deadlines
     from pyconvex.engine.environment import Environment, Urls
     from pyconvex.engine.files.file_removals import FileRemovals
     from pyconvex.engine.files.upload_tokens import UploadTokens
@@ -31,3 +32,4 @@ class Services(Struct, frozen=True):
     outstanding: Outstanding
     uploads: UploadTokens
     removals: FileRemovals
+    deadlines: Deadlines

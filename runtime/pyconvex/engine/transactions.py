@@ -33,6 +33,7 @@ from pyconvex.store.transaction import Transaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Sequence
 
+    from pyconvex.engine.deadlines import Deadline
     from pyconvex.values.value import Value
 
 T = TypeVar("T")
@@ -70,26 +71,30 @@ async def run_query(
 ) -> tuple[Value, int]:
     """Runs a query on a snapshot of its own; answers its result and the snapshot's timestamp (ns).
 
-    When its connection to the database breaks, it runs again, with arguments made anew from what was `given`.
+    When its connection to the database breaks, it runs again, with arguments made anew from what was `given`. Raises
+    `SystemTimeout` after `transaction_seconds`.
     """
     services = execution.services
     kind = ObservedTransaction if execution.observed else Transaction
     if execution.view is not None:
-        transaction = await services.store.begin(execution.view, kind)
-        value = await _drive(execution, function, transaction, arguments, services.limits.query_seconds)
-        return value, transaction.ts
-    for _ in range(SNAPSHOTS_LOST_MAX):
-        async with services.store.snapshot(kind) as transaction:
-            try:
-                value = await _drive(execution, function, transaction, arguments, services.limits.query_seconds)
-            except Exception:
-                if not transaction.lost:
-                    raise
-            else:
-                if not transaction.lost:
-                    return value, transaction.ts
-        execution.restart()
-        arguments = accept_arguments(execution, function, given, services.store.table_name)
+        # Live queries begin in one task and go on in another.
+        with services.deadlines.begin(in_task=False) as deadline:
+            transaction = await services.store.begin(execution.view, kind)
+            value = await _drive(execution, function, transaction, arguments, deadline)
+            return value, transaction.ts
+    with services.deadlines.begin() as deadline:
+        for _ in range(SNAPSHOTS_LOST_MAX):
+            async with services.store.snapshot(kind) as transaction:
+                try:
+                    value = await _drive(execution, function, transaction, arguments, deadline)
+                except Exception:
+                    if not transaction.lost:
+                        raise
+                else:
+                    if not transaction.lost:
+                        return value, transaction.ts
+            execution.restart()
+            arguments = accept_arguments(execution, function, given, services.store.table_name)
     raise StoreFailed("DatabaseUnreachable", "the connection to the database was lost again and again")
 
 
@@ -104,27 +109,33 @@ async def run_mutation(
     """Runs a mutation until it is committed; answers its result and the commit's timestamp (ns).
 
     The store may run it several times; from the second on the arguments are made anew from what was `given`, as
-    the handler may have changed them.
+    the handler may have changed them. Raises `SystemTimeout` when it was not handed to the database within
+    `transaction_seconds`; from then on its outcome is waited for.
     """
     services = execution.services
+    deadline = services.deadlines.begin()
     fresh: dict[str, Value] | None = arguments
 
     async def attempt(transaction: Transaction) -> Value:
         nonlocal fresh
         mine, fresh = fresh, None
         if mine is None:
+            deadline.again()
             _begin_again(execution, transaction)
             mine = accept_arguments(execution, function, given, transaction.table_name)
         if around is None:
-            return await _drive(execution, function, transaction, mine, services.limits.mutation_seconds)
+            return await _drive(execution, function, transaction, mine, deadline)
         await around.begin(transaction)
-        value = await _drive(execution, function, transaction, mine, services.limits.mutation_seconds)
+        value = await _drive(execution, function, transaction, mine, deadline)
         await around.end(transaction, execution, value)
         return value
 
     kind = ObservedTransaction if execution.observed else Transaction
     try:
-        committed = await services.store.mutate(attempt, label=execution.identifier, kind=kind)
+        with deadline:
+            committed = await services.store.mutate(
+                attempt, label=execution.identifier, kind=kind, claim=deadline.commit
+            )
     except Conflict as conflict:
         raise given_up(conflict, execution) from conflict
     for then in execution.after_commit:
@@ -141,9 +152,16 @@ def _begin_again(execution: Execution, transaction: Transaction) -> None:
 
 
 async def _drive(
-    execution: Execution, function: Function, transaction: Transaction, arguments: dict[str, Value], seconds: float
+    execution: Execution,
+    function: Function,
+    transaction: Transaction,
+    arguments: dict[str, Value],
+    deadline: Deadline,
 ) -> Value:
+    limits = execution.services.limits
+    seconds = limits.query_seconds if function.kind is Kind.QUERY else limits.mutation_seconds
     loop = FunctionLoop(seconds)
+    deadline.run(loop)
     run = Run(execution, function, transaction, loop)
     transaction.pause = loop.turn
     execution.usage = transaction.usage
@@ -156,6 +174,7 @@ async def _drive(
         execution.raised = error
         raise
     finally:
+        deadline.ran()
         execution.ended = True
         if isinstance(transaction, ObservedTransaction):
             execution.access = observe(execution, transaction, loop.limit.used_seconds, seconds)

@@ -11,6 +11,7 @@ from pyconvex.engine.requests.request_journal import Arrival, Replay
 from pyconvex.errors import RequestRefused
 from pyconvex.functions.fetch.headers import Headers
 from pyconvex.functions.fetch.request import Client, PathParams, Request
+from pyconvex.functions.fetch.url import pathname
 from pyconvex.functions.function import RegisteredFunction
 from pyconvex.functions.routing.cors import Cors
 from pyconvex.functions.routing.middleware import Runnable
@@ -26,7 +27,7 @@ from .misses import miss_note
 from .mounts import Mounts, cors_headers
 from .outgoing import UnsendableResponse, send_response
 from .proxies import HOST
-from .request_url import origin_of, pathname
+from .request_url import origin_of
 from .signal import LiveSignal
 from .websocket import WebSocket
 

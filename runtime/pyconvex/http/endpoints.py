@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
+from pyconvex.engine.permits import Permits
 from pyconvex.errors import RequestRefused
+from pyconvex.settings import Limits
 
 from .admin_api import AdminApi
-from .asgi import Exchange
+from .asgi import ClientGone, Exchange
 from .client_api import ClientApi
 from .cors import answer_preflight
 from .deployment import Deployment
+from .echo import Echo
 from .health import PATH as HEALTH
 from .health import Health
-from .media import BYTES, TEXT
+from .media import TEXT
 from .openapi import OpenApi
 from .requests_api import RequestsApi
 from .snapshot_api import SnapshotApi
@@ -30,22 +33,23 @@ def endpoints_of(
     """Every path the API claims, and every prefix of paths; each with a preflight."""
     client, snapshots = ClientApi(deployment), SnapshotApi(deployment)
     admin, storage = AdminApi(deployment), StorageApi(deployment)
-    timely = partial(_within, deployment.limits.api_request_seconds)
+    limits = deployment.limits
+    in_turn = partial(_in_turn, places=_places(limits), seconds=limits.api_request_seconds)
     exact: dict[str, dict[str, Endpoint]] = {
         "/": _get(_text("This Convex deployment is running. See https://docs.convex.dev/.")),
         "/version": _get(_text(deployment.version)),
         "/instance_version": _get(_text(deployment.version)),
         "/instance_name": _get(_text(deployment.name)),
         HEALTH: _get(health.answer),
-        "/echo": {"POST": _echo(deployment.limits.api_request_bytes)},
-        "/api/query": {**_get(timely(client.query)), "POST": timely(client.query)},
+        "/echo": {"POST": Echo(limits).answer},
+        "/api/query": {**_get(in_turn(client.query)), "POST": in_turn(client.query)},
         "/api/public_openapi.json": _get(OpenApi(deployment).answer),
-        "/api/query_ts": {"POST": snapshots.query_ts},
-        "/api/query_at_ts": {"POST": timely(snapshots.query_at_ts)},
-        "/api/query_batch": {"POST": timely(snapshots.query_batch)},
-        "/api/mutation": {"POST": timely(client.mutation)},
-        "/api/action": {"POST": timely(client.action)},
-        "/api/function": {"POST": timely(client.function)},
+        "/api/query_ts": {"POST": in_turn(snapshots.query_ts)},
+        "/api/query_at_ts": {"POST": in_turn(snapshots.query_at_ts)},
+        "/api/query_batch": {"POST": in_turn(snapshots.query_batch)},
+        "/api/mutation": {"POST": in_turn(client.mutation)},
+        "/api/action": {"POST": in_turn(client.action)},
+        "/api/function": {"POST": in_turn(client.function)},
         "/api/update_environment_variables": {"POST": admin.update_environment_variables},
         "/api/list_environment_variables": _get(admin.list_environment_variables),
         "/api/stream_function_logs": _get(admin.stream_function_logs),
@@ -62,7 +66,7 @@ def endpoints_of(
         "/api/storage/upload": {"POST": storage.upload},
     }
     prefixed: dict[str, dict[str, Endpoint]] = {
-        "/api/run/": {"POST": timely(client.run)},
+        "/api/run/": {"POST": in_turn(client.run)},
         "/api/storage/": _get(storage.download),
     }
     for methods in (*exact.values(), *prefixed.values()):
@@ -74,14 +78,36 @@ def _get(endpoint: Endpoint) -> dict[str, Endpoint]:
     return {"GET": endpoint, "HEAD": endpoint}
 
 
-def _within(seconds: float, endpoint: Endpoint) -> Endpoint:
-    """The endpoint, which gives up after so many seconds and answers 408."""
+def _places(limits: Limits) -> Permits:
+    """For calls of functions: the administration has to get through when they are too many, and streams would stay."""
+    return Permits(
+        limits.concurrent_api_requests,
+        "Too many calls are waiting for their turn. Try again later.",
+        "Make the functions shorter, or raise the limit `concurrent_api_requests`.",
+        waiting_max=limits.waiting_api_requests,
+    )
+
+
+def _in_turn(endpoint: Endpoint, places: Permits, seconds: float) -> Endpoint:
+    """The endpoint for as many requests at once as there are places. Each has so many seconds in all; 408 ends it then.
+
+    A client that sends slowly holds no place meanwhile, as long as its body is not a large one.
+    """
 
     async def answer(exchange: Exchange) -> None:
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                await endpoint(exchange)
+                await exchange.body.gather()
+                waits = not places.take()
+                if waits:
+                    await places.acquire()
+                try:
+                    if waits and exchange.body.look():
+                        raise ClientGone  # nobody wants it any more
+                    await endpoint(exchange)
+                finally:
+                    places.release()
         except TimeoutError:
             if limit.expired():
                 raise RequestRefused(408, "RequestTimeout", f"The request took more than {seconds:g} s") from None
@@ -93,14 +119,5 @@ def _within(seconds: float, endpoint: Endpoint) -> Endpoint:
 def _text(text: str) -> Endpoint:
     async def answer(exchange: Exchange) -> None:
         await exchange.respond(200, TEXT, text.encode())
-
-    return answer
-
-
-def _echo(limit: int) -> Endpoint:
-    """What was sent, up to `limit` bytes."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.respond(200, BYTES, await exchange.body.read(limit))
 
     return answer

@@ -137,6 +137,16 @@ class Body:
                 raise BodyTooLarge(limit)
         return bytes(read)
 
+    async def gather(self) -> None:
+        """Wait until all of it has arrived, or as much as is taken in before somebody reads it.
+
+        Raises `ClientGone`, `BodyTooSlow`.
+        """
+        while not self.complete and self._early_bytes < EARLY_BYTES_MAX:
+            if self.disconnected:
+                raise ClientGone
+            await self._advance_in_time()
+
     def arrived(self) -> bytes:
         """What has arrived and was not read yet."""
         arrived = b"".join(self._early)

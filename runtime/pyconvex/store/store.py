@@ -3,7 +3,7 @@
 It knows no engine: everything goes through the `Persistence` it is given.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from types import TracebackType
@@ -18,7 +18,7 @@ from pyconvex.store.schema.plan import SchemaChange
 from pyconvex.store.schema.progress import Progress, Report, Reporter, Step
 from pyconvex.store.schema.rows import SchemaRace, SchemaRefused, SchemaRow, SchemaViolation
 
-from .keys import Changes, Commit
+from .keys import Changes, Commit, DocumentChange, Verdict
 from .pending import Pending
 from .persistence import Committed, Persistence, Reader, StoreFailed
 from .transaction import Transaction
@@ -102,11 +102,13 @@ class Store:
         label: str = "",
         kind: type[Transaction] = Transaction,
         patient: bool = False,
+        claim: Callable[[], Exception | None] | None = None,
     ) -> Committed[T]:
         """Run `work` and commit what it wrote; `limits` take the place of the store's.
 
         `label` tells other mutations who it was that came in their way. A `patient` mutation runs again after
-        conflicts for as long as it takes.
+        conflicts for as long as it takes. `claim` is called when it is about to be committed: nothing of it is kept if
+        the caller is cancelled before, or if `claim` answers the error to raise instead.
 
         `work` may run more than once, so it must do nothing but use its transaction. When it raises, or the caller is
         cancelled before it has ended, nothing of it is kept.
@@ -133,6 +135,8 @@ class Store:
             if state.pending is not None:
                 another = partial(self._transaction, Transaction, reader, state, 0.0, UNLIMITED)
                 changes = await state.pending.examine(transaction, changes, another)
+            if claim is not None:
+                changes.verdict = partial(_claimed, claim, changes.verdict)
             changed_catalog = changes.catalog
             return value, changes
 
@@ -264,6 +268,15 @@ class Store:
         """Now; a little more when the clock has not moved, so that documents keep the order of their mutations."""
         now = self._clock.now_ms()
         return self._next_creation_time if 0 <= self._next_creation_time - now < _CLOCK_STEP_MS else now
+
+
+def _claimed(
+    claim: Callable[[], Exception | None],
+    verdict: Verdict | None,
+    documents: Sequence[DocumentChange],
+    commits: Iterable[Commit],
+) -> Exception | None:
+    return claim() or (verdict and verdict(documents, commits))
 
 
 class _Snapshot:

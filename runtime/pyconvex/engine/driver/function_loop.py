@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, suppress
 from functools import partial
+from math import inf
 from typing import Any, NoReturn, TypeVar, cast
 
 from pyconvex.engine.driver import foreign
@@ -56,6 +57,7 @@ class FunctionLoop(asyncio.AbstractEventLoop):
         self._real: asyncio.AbstractEventLoop
         self._wake: asyncio.Future[None] | None = None
         self._finished = False
+        self._given_up: Exception | None = None
         self._task_factory: Any = None
 
     async def run(self, main: Coroutine[Any, Any, T], *, context: contextvars.Context | None = None) -> T:
@@ -63,6 +65,7 @@ class FunctionLoop(asyncio.AbstractEventLoop):
 
         Raises what the handler raised, or a failure nobody awaited. FunctionTimeout: it ran too long.
         NotDeterministic: it awaits something foreign. FunctionExited: SystemExit, CancelledError and the like.
+        What `give_up` was given.
         CancelledError: the task that runs this was cancelled; the handler's `finally` blocks have run then.
         """
         self._real = asyncio.get_running_loop()
@@ -75,6 +78,8 @@ class FunctionLoop(asyncio.AbstractEventLoop):
                 if not self._outstanding:
                     raise self._stuck()
                 await self._delivery()
+                if self._given_up is not None:
+                    raise self._given_up
                 self._pump(self.limit, self._drain)
             if len(root.futures) == 1 and not root.failed and not root.failures:
                 return root.main.result()
@@ -145,6 +150,15 @@ class FunctionLoop(asyncio.AbstractEventLoop):
             turn: asyncio.Future[None] = self._real.create_future()
             self._real.call_soon(turn.set_result, None)
         return self.adopt(turn, write=True)
+
+    def give_up(self, error: Exception) -> None:
+        """Called from the real loop: end the call with `error`, whatever it waits for.
+
+        Not one that a debugger has stopped: then it was a person who took the time.
+        """
+        if self.limit.left < inf:
+            self._given_up = error
+            self._wake_up()
 
     # --- driving
 
@@ -251,12 +265,11 @@ class FunctionLoop(asyncio.AbstractEventLoop):
             level.forget_failures()
         self._cancel_reads()
         try:
-            while self._outstanding:
+            while self._outstanding and self._given_up is None:
                 await self._delivery()
-        except asyncio.CancelledError:
+        finally:
             for call in tuple(self._outstanding):
-                call.cancel()  # cancelled once more: then not even writes are waited for
-            raise
+                call.cancel()  # cancelled once more, or given up: then not even writes are waited for
 
     def _last_words(self) -> None:
         for level in self._levels():

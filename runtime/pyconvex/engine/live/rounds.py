@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyconvex.clock import request_id
+from pyconvex.engine.deadlines import SystemTimeout
 from pyconvex.engine.execution import Call, Caller
 from pyconvex.engine.failures import Failure, describe
 from pyconvex.engine.live.read_ranges import ReadRanges
@@ -301,7 +302,8 @@ class Round:
             if self._is_worth_waiting(job.question, error):
                 job.error = error
             else:
-                outcome = Outcome(failure=Failure(system_error().message))
+                told = error if isinstance(error.__cause__, SystemTimeout) else system_error()
+                outcome = Outcome(failure=Failure(str(told)))
                 self._service.expire_later(self._keep(job, outcome, call))
 
     async def _answer(self, job: Job, call: Call) -> Outcome:
@@ -326,7 +328,8 @@ class Round:
 
     def _is_worth_waiting(self, question: Question, error: Exception) -> bool:
         """Whether to try a query again before its sessions hear that it cannot be run."""
-        if self._view.lost or isinstance(error, StoreFailed) or isinstance(error.__cause__, StoreFailed):
+        cause = error.__cause__ or error
+        if self._view.lost or (isinstance(cause, StoreFailed) and not isinstance(cause, SystemTimeout)):
             return True
         question.failures += 1
         return question.failures < FAILURES_MAX

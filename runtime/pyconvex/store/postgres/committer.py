@@ -278,6 +278,8 @@ class Committer:
         commits: list[Commit] = []
         batch.stamps, batch.refused = [], []
         for member in batch.members:
+            if member.answer.done():
+                continue  # the caller went away while we waited for our turn
             changes = member.changes
             if member.catalog_ts != record.catalog_ts or not history.covers(member.ts):
                 batch.refused.append((member, Outdated()))

@@ -1,4 +1,4 @@
-"""`ActionPermits`: how many actions may run at once, and who is next."""
+"""`Permits`: how many may be in progress at once, and who is next."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
-from pyconvex.engine import actions
-from pyconvex.engine.actions import ActionPermits
+from pyconvex.engine import permits as permits_module
+from pyconvex.engine.permits import Permits, action_permits
 from pyconvex.errors import RequestRefused
 
 
 def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(story(), 20))
+
+
+def permits_for(count: int, waiting_max: int = 9) -> Permits:
+    return Permits(count, "too many", "fewer", waiting_max=waiting_max)
 
 
 async def settle() -> None:
@@ -22,7 +26,7 @@ async def settle() -> None:
 
 def test_there_are_as_many_places_as_were_asked_for() -> None:
     async def story() -> None:
-        permits = ActionPermits(2)
+        permits = permits_for(2)
         assert [permits.take() for _ in range(3)] == [True, True, False]
         permits.release()
         assert permits.take()
@@ -33,7 +37,7 @@ def test_there_are_as_many_places_as_were_asked_for() -> None:
 
 def test_a_place_goes_to_who_has_waited_longest_and_nobody_overtakes() -> None:
     async def story() -> None:
-        permits = ActionPermits(1)
+        permits = permits_for(1)
         assert permits.take()
         served: list[int] = []
 
@@ -58,7 +62,7 @@ def test_a_place_goes_to_who_has_waited_longest_and_nobody_overtakes() -> None:
 @pytest.mark.parametrize("given_first", [True, False])
 def test_a_place_is_not_lost_with_who_waited_for_it(given_first: bool) -> None:
     async def story() -> None:
-        permits = ActionPermits(1)
+        permits = permits_for(1)
         assert permits.take()
         gone = asyncio.ensure_future(permits.acquire())
         stays = asyncio.ensure_future(permits.acquire())
@@ -76,15 +80,35 @@ def test_a_place_is_not_lost_with_who_waited_for_it(given_first: bool) -> None:
 
 
 def test_who_has_waited_too_long_is_refused_and_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(actions, "PERMIT_SECONDS", 0.01)
+    monkeypatch.setattr(permits_module, "ACTION_PATIENCE_SECONDS", 0.01)
 
     async def story() -> None:
-        permits = ActionPermits(1)
+        permits = action_permits(1)
         assert permits.take()
         with pytest.raises(RequestRefused) as refused:
             await permits.acquire()
         assert (refused.value.status, refused.value.code) == (429, "TooManyConcurrentRequests")
         permits.release()
         assert [permits.take(), permits.take()] == [True, False]
+
+    run(story)
+
+
+def test_only_so_many_may_wait_and_who_leaves_makes_room() -> None:
+    async def story() -> None:
+        permits = permits_for(1, waiting_max=2)
+        assert permits.take()
+        waiting = [asyncio.ensure_future(permits.acquire()) for _ in range(2)]
+        await settle()
+        with pytest.raises(RequestRefused, match="too many"):
+            await permits.acquire()
+        waiting[0].cancel()
+        await settle()
+        last = asyncio.ensure_future(permits.acquire())
+        await settle()
+        assert not last.done()
+        for each in (waiting[1], last):
+            permits.release()
+            await each
 
     run(story)
