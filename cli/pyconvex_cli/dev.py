@@ -8,11 +8,11 @@ import contextlib
 import importlib
 import time
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pyconvex.errors import LoadFailed
 from pyconvex.host import Host, HostOptions, Reloaded, Sockets, collect_seldom

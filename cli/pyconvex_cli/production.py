@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, NoReturn
+
+from msgspec.structs import replace
 
 from pyconvex.engine.driver.watchdog import Watchdog
 from pyconvex.errors import Problem

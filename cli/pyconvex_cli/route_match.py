@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 def parsed_request(text: str) -> tuple[str, str, str]:
     """Method, path and query of `POST /x?y=1`; GET for a path alone. Raises `WrongUsage`."""
-    from pyconvex.functions.fetch.url import URL
+    from pyconvex.functions.fetch.url import URL, pathname
     from pyconvex.functions.routing.route import METHODS
-    from pyconvex.http.request_url import pathname
 
     method, _, path = text.strip().rpartition(" ")
     method = method.strip().upper() or "GET"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyconvex import __version__
-from pyconvex_cli.main import EXAMPLES
+from pyconvex_cli.command_line import EXAMPLES
 from support.command import command
 from support.ports import free_port
 
@@ -136,13 +136,62 @@ HEAVY = {
 
 @pytest.mark.parametrize("arguments", [["--help"], ["dev", "--help"], ["limits"], ["rotues"]], ids=" ".join)
 def test_what_is_not_needed_is_not_imported(arguments: list[str], project: Path) -> None:
-    code = f"from pyconvex_cli.main import execute\nexecute({arguments!r})"
+    code = f"from pyconvex_cli.command_line import execute\nexecute({arguments!r})"
     heavy = HEAVY - {"rich"} if arguments == ["limits"] else HEAVY
     assert _imported(code, project) & heavy == set()
 
 
+LATE = {
+    "ada_url", "bdb", "cryptography", "jwt", "psycopg", "pyconvex.engine.auth.tokens", "pyconvex.loading.codegen.texts",
+    "pyconvex.sync.worker", "python_multipart",
+}  # fmt: skip
+SERVE = """
+import asyncio
+from pathlib import Path
+from pyconvex.host import Host, HostOptions
+from pyconvex.host.ports import bind_sockets
+
+
+async def main():
+    async with Host.open(HostOptions(project=Path())) as host:
+        sockets, shutdown = bind_sockets(port=0, site_port=0), asyncio.Event()
+        await host.reload()
+        serving = asyncio.ensure_future(host.serve(sockets, shutdown))
+        reader, writer = await asyncio.open_connection(*sockets.site.getsockname())
+        writer.write(b"GET /hello HTTP/1.1\\r\\nhost: localhost\\r\\n\\r\\n")
+        assert (await reader.readline()).split()[1] == b"200"
+        writer.close()
+        shutdown.set()
+        await serving
+        print("answered", file=sys.stderr)
+
+
+asyncio.run(main())
+"""
+HELLO = """
+from pyconvex.server import Response, http_router
+
+http = http_router()
+
+
+@http.route(path="/hello", method="GET")
+async def hello(ctx, request):
+    return Response("hello")
+
+
+default = http
+"""
+
+
+def test_what_the_first_answer_does_not_need_is_not_imported(project: Path) -> None:
+    (project / "convex/http.py").write_text(HELLO)
+    found = _imported(SERVE, project)
+    assert "answered" in found
+    assert found & LATE == set()
+
+
 def test_a_stopped_project_needs_no_server_and_no_watcher(project: Path) -> None:
-    code = "from pyconvex_cli.main import execute\nassert execute(['routes']) == 0"
+    code = "from pyconvex_cli.command_line import execute\nassert execute(['routes']) == 0"
     assert _imported(code, project) & {"hypercorn", "watchfiles", "jwt", "psycopg", "cryptography"} == set()
 
 

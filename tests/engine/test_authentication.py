@@ -11,7 +11,6 @@ import pytest
 from pyconvex.clock import ManualClock
 from pyconvex.engine.auth.authentication import Authentication, TokenType
 from pyconvex.engine.auth.identity import ADMIN, ANONYMOUS, SYSTEM, Identity, acting_as, unusable, user, verified
-from pyconvex.engine.auth.tokens import Tokens
 from pyconvex.engine.versions import Versions
 from pyconvex.errors import DeveloperError, RequestRefused
 from pyconvex.loading.registry import empty_registry
@@ -19,7 +18,7 @@ from support.tokens import Issuer
 
 KEY = "chat|0123456789abcdef"
 ADA = {"issuer": "https://convex.test", "subject": "ada", "name": "Ada"}
-WITHOUT_PROVIDERS = Authentication(KEY, Tokens(ManualClock()), Versions(empty_registry(Path(), Path())))
+WITHOUT_PROVIDERS = Authentication(KEY, Versions(empty_registry(Path(), Path())), ManualClock())
 
 
 def authenticate(token_type: TokenType, value: str | None, impersonating: Any = None) -> Identity:

@@ -12,7 +12,6 @@ import pytest
 from pyconvex.clock import ManualClock
 from pyconvex.engine.auth.authentication import Authentication
 from pyconvex.engine.auth.identity import ADMIN, ANONYMOUS, Identity
-from pyconvex.engine.auth.tokens import Tokens
 from pyconvex.engine.versions import Versions
 from pyconvex.errors import RequestRefused
 from pyconvex.http import authorization
@@ -22,7 +21,7 @@ from support.tokens import Issuer
 
 KEY = "chat|0123456789abcdef"
 ADA = {"issuer": "https://convex.test", "subject": "ada", "name": "Ada"}
-AUTHENTICATION = Authentication(KEY, Tokens(ManualClock()), Versions(empty_registry(Path(), Path())))
+AUTHENTICATION = Authentication(KEY, Versions(empty_registry(Path(), Path())), ManualClock())
 DEPLOYMENT = cast("Deployment", SimpleNamespace(authentication=AUTHENTICATION))
 
 

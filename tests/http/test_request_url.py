@@ -3,8 +3,9 @@
 import pytest
 
 from pyconvex.errors import RequestRefused
+from pyconvex.functions.fetch.url import pathname
 from pyconvex.http.asgi import Exchange, Message
-from pyconvex.http.request_url import check_target, origin_of, pathname
+from pyconvex.http.request_url import check_target, origin_of
 
 
 def exchange(*headers: tuple[bytes, bytes]) -> Exchange:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-from pyconvex_cli.main import execute
+from pyconvex_cli.command_line import execute
 
 from .dev import Ran
 

@@ -5,11 +5,12 @@ import contextlib
 import json
 import textwrap
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h11
+from msgspec.structs import replace
 
 from pyconvex.engine.logs.logs import Completion, LogEntry
 from pyconvex.host import Host, HostOptions, Sockets, bind_sockets

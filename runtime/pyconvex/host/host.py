@@ -6,17 +6,15 @@ import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pyconvex import __version__
 from pyconvex.clock import Clock, SystemClock
 from pyconvex.engine import environment as function_environ
 from pyconvex.engine.auth.authentication import Authentication
-from pyconvex.engine.auth.tokens import Tokens
 from pyconvex.engine.daemon_thread import in_daemon_thread
 from pyconvex.engine.driver import guard
 from pyconvex.engine.driver.determinism import SUBSTITUTES
@@ -63,8 +61,7 @@ COLLECT_AFTER_SECONDS = 1.0
 """How long after a reload the retired version's modules are collected, if nothing is running then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostOptions:
+class HostOptions(Struct, frozen=True, kw_only=True):
     """What a deployment is made of.
 
     `project` is the folder that holds everything; `functions` and `data` may be relative to it. With `memory` nothing
@@ -79,7 +76,7 @@ class HostOptions:
     project: Path
     functions: Path = Path("convex")
     data: Path = Path(".pyconvex")
-    database: str = field(default=SQLITE, repr=False)
+    database: str = SQLITE
     storage: str | None = None
     memory: bool = False
     redact: bool = False
@@ -92,6 +89,9 @@ class HostOptions:
     allowed_hosts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=SystemClock)
+
+    def __repr__(self) -> str:
+        return f"HostOptions({str(self.project)!r})"  # the database's address may have a password
 
     @property
     def functions_folder(self) -> Path:
@@ -405,7 +405,7 @@ async def _parts(options: HostOptions, folder: Path, closing: AsyncExitStack) ->
         clock=clock,
         urls=urls,
         admin_key=key,
-        authentication=Authentication(key, Tokens(clock, redact=options.redact), versions),
+        authentication=Authentication(key, versions, clock, redact=options.redact),
         redact=options.redact,
         proxies=Proxies(options.trusted_proxies, options.allowed_hosts),
         journal=journal,

@@ -14,6 +14,7 @@ from pyconvex.engine.http_execution import HttpExecution
 from pyconvex.engine.logs.logs import Level
 from pyconvex.errors import RequestRefused
 from pyconvex.functions.fetch.headers import Headers
+from pyconvex.functions.fetch.url import pathname
 from pyconvex.functions.routing.cors import Cors
 from pyconvex.functions.routing.route import AsgiApp, Route
 from pyconvex.loading.registry import Registry
@@ -22,7 +23,6 @@ from .asgi import BodyTooLarge, BodyTooSlow, ClientGone, Exchange, Message, RawH
 from .errors import error_body
 from .lifespans import Lifespans, Visible
 from .media import JSON
-from .request_url import pathname
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")

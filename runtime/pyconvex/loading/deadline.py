@@ -5,7 +5,6 @@ never returns to Python (a long `time.sleep`, a connection that hangs) is left b
 does return. Either way the caller learns which line was running.
 """
 
-import ctypes
 import os
 import sys
 import threading
@@ -69,6 +68,8 @@ class _Worker(threading.Thread, Generic[T]):
         time the lock is free again. It is never withdrawn with a NULL: Python 3.11 and 3.12 would then look for it in
         every thread for ever, which halves their speed.
         """
+        import ctypes  # most loads end in time
+
         with self._lock:
             if not self._finished:
                 # https://docs.python.org/3/c-api/init.html#c.PyThreadState_SetAsyncExc

@@ -5,9 +5,10 @@ import linecache
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct, field
 
@@ -15,11 +16,8 @@ from pyconvex.errors import LoadFailed, Place, Problem, PyconvexError
 from pyconvex.functions.auth_config import NO_AUTH, AuthConfig
 from pyconvex.functions.routing.router import HttpRouter
 from pyconvex.loading.analyzer import Analysis, ModuleReport, is_function_module, path_problems, spelling_problems
-from pyconvex.loading.codegen.data_model import data_model_text
-from pyconvex.loading.codegen.generated import api_stub, api_text, server_text
-from pyconvex.loading.codegen.server_stub import schema_description, server_stub
-from pyconvex.loading.codegen.typescript_api import ApiDeclarations, api_js
-from pyconvex.loading.codegen.typescript_data_model import data_model_declarations
+from pyconvex.loading.codegen.generated import api_text, server_text
+from pyconvex.loading.codegen.later import Later
 from pyconvex.loading.deadline import LoadInterrupted, Overdue, no_threads_from, run_within
 from pyconvex.loading.explain import Explainer
 from pyconvex.loading.folder import GENERATED, Folder, FolderScan
@@ -32,6 +30,9 @@ from pyconvex.loading.version import ModuleFailed, Version
 from pyconvex.schema import EMPTY_SCHEMA, Schema
 from pyconvex.settings import Limits
 
+if TYPE_CHECKING:
+    from pyconvex.loading.codegen.texts import GeneratedTexts
+
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 _NO_SUBSTITUTES: Mapping[str, ModuleType] = MappingProxyType({})
@@ -40,9 +41,10 @@ _NO_SUBSTITUTES: Mapping[str, ModuleType] = MappingProxyType({})
 class Loaded(Struct, frozen=True):
     """A version that can be served.
 
-    `generated` are the texts of `_generated/`, by file name; `outside` the project's files beyond the functions
-    folder that this process has imported, which a load does not renew. Call `retire` when the last call of the version
-    has ended: its modules then leave the import system, and are freed with the last reference.
+    `generated` are the texts of `_generated/`, by file name, made when they are asked for; `outside` the project's
+    files beyond the functions folder that this process has imported, which a load does not renew. Call `retire` when
+    the last call of the version has ended: its modules then leave the import system, and are freed with the last
+    reference.
     """
 
     registry: Registry
@@ -85,9 +87,6 @@ class Loader:
         self._lines = _LineCache()
         self._hashes: Mapping[str, str] = {}
         self._reports: Mapping[str, ModuleReport] = {}
-        self._stub: tuple[object, str] = (None, "")
-        self._tables = _TableTexts("", _NO_TEXTS)
-        self._declarations = ApiDeclarations()
         self.sources: Mapping[str, str] = MappingProxyType({})
         """Texts of the last load, good or bad, by file name relative to the project; for `excerpt`."""
 
@@ -136,7 +135,7 @@ class Loader:
             "api": lambda: self._compiled("api.py", api_text()),
             "server": lambda: self._compiled("server.py", server_text()),
             "data_model": lambda: self._compiled(
-                "data_model.py", self._table_texts(attempt.settled_schema())["data_model.py"]
+                "data_model.py", self._texts.of_tables(attempt.settled_schema())["data_model.py"]
             ),
         }
         return Version(
@@ -261,33 +260,14 @@ class Loader:
             hashes=MappingProxyType(self._hashes),
             handlers=MappingProxyType(handlers),
         )
-        return Loaded(registry, tuple(_warnings(scan)), self._texts(registry), self._outside.files(), version.retire)
+        texts = Later(lambda: self._texts.of(registry.functions, registry.schema))
+        return Loaded(registry, tuple(_warnings(scan)), texts, self._outside.files(), version.retire)
 
-    def _texts(self, registry: Registry) -> Mapping[str, str]:
-        key = [(path, function.visibility) for path, function in registry.functions.items()]
-        if self._stub[0] != key:
-            self._stub = key, api_stub(registry.functions)
-        tables = self._table_texts(registry.schema)
-        texts = {
-            "api.py": api_text(),
-            "api.pyi": self._stub[1],
-            "server.py": server_text(),
-            "api.js": api_js(),
-            "api.d.ts": self._declarations.text(registry.functions, registry.schema, self._tables.described),
-        }
-        return MappingProxyType({**texts, **tables})
+    @cached_property
+    def _texts(self) -> "GeneratedTexts":
+        from pyconvex.loading.codegen.texts import GeneratedTexts  # and what makes them: 8 modules
 
-    def _table_texts(self, schema: Schema) -> Mapping[str, str]:
-        """The files that are made from the schema; made again only when it says something else."""
-        described = schema_description(schema)
-        if self._tables.described != described:
-            texts = {
-                "data_model.py": data_model_text(schema),
-                "server.pyi": server_stub(schema),
-                "dataModel.d.ts": data_model_declarations(schema),
-            }
-            self._tables = _TableTexts(described, texts)
-        return self._tables.texts
+        return GeneratedTexts()
 
     def _overdue(self, overdue: Overdue) -> Problem:
         place = next((Place(file, line) for file, line in overdue.frames if self._project.holds(file)), None)
@@ -311,8 +291,13 @@ class Loader:
             if problem.place and problem.place.file not in self.sources
         }
         self.sources = MappingProxyType({**self.sources, **dict(_read(self._project.root, outside))})
-        generated = self._table_texts(attempt.settled_schema()) if attempt.has_sound_schema else _NO_TEXTS
-        return LoadFailed(tuple(problems.values()), generated)
+        return LoadFailed(tuple(problems.values()), self._texts_of_tables(attempt))
+
+    def _texts_of_tables(self, attempt: "_Attempt") -> Mapping[str, str]:
+        if not attempt.has_sound_schema:
+            return _NO_TEXTS
+        schema = attempt.settled_schema()
+        return Later(lambda: self._texts.of_tables(schema))
 
     def _relative(self, problem: Problem) -> Problem:
         also = tuple(place for place in map(self._project.place, problem.also) if place)
@@ -359,13 +344,6 @@ class _Attempt(Struct):
         if made is not None:
             hashes[data_model] = made.sha256
         return hashes
-
-
-class _TableTexts(NamedTuple):
-    """Generated texts, and the schema that they are made from, described."""
-
-    described: str
-    texts: Mapping[str, str]
 
 
 class _LineCache:

@@ -5,7 +5,6 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -18,7 +17,7 @@ PRIVATE = "_pyconvex_v"
 _INSTALLED = frozenset(("site-packages", "dist-packages"))
 
 
-class ProjectModules(MetaPathFinder):
+class ProjectModules:
     """Imports from the project's root, without putting the root on `sys.path`.
 
     Only imports written in the project's own code look there: its functions, and the modules beside them. What they

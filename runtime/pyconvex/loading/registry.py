@@ -1,9 +1,12 @@
 """One version of the user's app, immutable: what a running call may look up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from pyconvex.errors import Place
 from pyconvex.functions.auth_config import NO_AUTH, AuthConfig
@@ -13,10 +16,12 @@ from pyconvex.functions.routing.router import HttpRouter, Route
 from pyconvex.schema import EMPTY_SCHEMA, Schema
 
 _SUFFIXES = (".py", ".js")
+_NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
+_NO_NAMES: Final[Mapping[int, str]] = MappingProxyType({})
+_NO_FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Registry:
+class Registry(Struct, frozen=True, weakref=True, eq=False):
     """A loaded version.
 
     `root` is the project's folder and `folder` the one with the functions; `modules` goes by module path
@@ -32,14 +37,14 @@ class Registry:
     modules: Mapping[str, ModuleType]
     folder: Path = Path("convex")
     auth: AuthConfig = NO_AUTH
-    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    hashes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    handlers: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
-    _spellings: Mapping[str, Function] = field(init=False, repr=False)
+    sources: Mapping[str, str] = _NO_TEXTS
+    hashes: Mapping[str, str] = _NO_TEXTS
+    handlers: Mapping[int, str] = _NO_NAMES
+    _spellings: Mapping[str, Function] = _NO_FUNCTIONS
 
     def __post_init__(self) -> None:
         by_spelling = {snake(path): function for path, function in self.functions.items()}
-        object.__setattr__(self, "_spellings", by_spelling)
+        force_setattr(self, "_spellings", by_spelling)
 
     def find(self, path: str) -> Function | None:
         """The function called `path`, in either spelling: `messages:send_one`, `messages.py:sendOne`, `messages`.

@@ -4,13 +4,12 @@ import builtins
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pyconvex.errors import Problem
 from pyconvex.functions.function import RegisteredFunction
@@ -19,6 +18,9 @@ from pyconvex.loading.folder import GENERATED, FolderScan
 from pyconvex.loading.further import further_errors
 from pyconvex.loading.project import PRIVATE, ProjectModules
 from pyconvex.loading.source import LIMIT_NAME, Source
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 _NUMBERS = count(1)
 
@@ -182,7 +184,7 @@ class Version:
     def _make(self, name: str, source: Source | None) -> ModuleType:
         module = ModuleType(name)
         is_package = name in self._packages
-        spec = ModuleSpec(name, self._loader, origin=source and source.path, is_package=is_package)
+        spec = ModuleSpec(name, self._loader.as_loader, origin=source and source.path, is_package=is_package)
         contents = module.__dict__
         contents["__spec__"] = spec
         contents["__loader__"] = self._loader
@@ -300,11 +302,19 @@ class Version:
                 del sys.modules[name]
 
 
-class _VersionLoader(InspectLoader, MetaPathFinder):
-    """Answers the import system for one version: `importlib.import_module(".x", __package__)`, `inspect`, pickle."""
+class _VersionLoader:
+    """Answers the import system for one version: `importlib.import_module(".x", __package__)`, `inspect`, pickle.
+
+    A finder and loader by its methods (https://docs.python.org/3/reference/import.html#finders-and-loaders): to derive
+    it from those of `importlib.abc` would import 12 modules.
+    """
 
     def __init__(self, version: Version) -> None:
         self._version = version
+
+    @property
+    def as_loader(self) -> "Loader":
+        return cast("Loader", self)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
@@ -314,7 +324,7 @@ class _VersionLoader(InspectLoader, MetaPathFinder):
             return None
         if not version.has(fullname):  # never the disk, which may be newer than this version
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
-        return ModuleSpec(fullname, self, is_package=version.is_package(fullname))
+        return ModuleSpec(fullname, self.as_loader, is_package=version.is_package(fullname))
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return self._version.load(spec.name)

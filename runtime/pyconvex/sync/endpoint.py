@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from .worker import Worker
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,6 +12,7 @@ if TYPE_CHECKING:
 
     from .outbox import Socket
     from .services import Services
+    from .worker import Worker
 
 DRAIN_SECONDS: Final = 0.25
 """How long clients may take to hear that the server stops, and what runs for them to be cancelled."""
@@ -37,6 +36,8 @@ class SyncEndpoint:
         if self._closing:
             await socket.refuse(503)
             return
+        from .worker import Worker  # with all that speaks the protocol: nothing of it is needed until a client comes
+
         await socket.accept()
         worker = Worker(self._services, socket, client)
         task = asyncio.current_task()

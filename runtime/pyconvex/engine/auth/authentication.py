@@ -6,12 +6,14 @@ import base64
 import hmac
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
 from pyconvex.engine.auth.identity import ADMIN, ANONYMOUS, Identity, acting_as
 from pyconvex.errors import DeveloperError, RequestRefused
 
 if TYPE_CHECKING:
+    from pyconvex.clock import Clock
     from pyconvex.engine.auth.tokens import Tokens
     from pyconvex.engine.versions import Versions
 
@@ -25,12 +27,20 @@ class Authentication:
     Args:
         admin_key: `<name>|<token>`.
         versions: the current one says whose tokens count.
+        redact: keep from clients what is wrong with a provider.
     """
 
-    def __init__(self, admin_key: str, tokens: Tokens, versions: Versions) -> None:
+    def __init__(self, admin_key: str, versions: Versions, clock: Clock, *, redact: bool = False) -> None:
         self._admin_key = admin_key.encode()
-        self._tokens = tokens
         self._versions = versions
+        self._clock = clock
+        self._redact = redact
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        from pyconvex.engine.auth.tokens import Tokens  # and what it knows of keys and claims: 5 modules
+
+        return Tokens(self._clock, redact=self._redact)
 
     async def authenticate(
         self, token_type: TokenType, value: str | None, impersonating: Mapping[str, object] | None = None

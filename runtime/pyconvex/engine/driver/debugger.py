@@ -1,6 +1,5 @@
 """Whether a person is looking at the program through a debugger: then nothing is too slow."""
 
-import bdb
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -26,6 +25,9 @@ def stack(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _is_bdb(frame: FrameType) -> bool:
+    bdb = sys.modules.get("bdb")
+    if bdb is None:
+        return False  # nobody who debugs with it has begun
     traced_by = getattr(frame.f_trace, "__self__", None)
     return isinstance(traced_by, bdb.Bdb) or frame.f_code.co_filename == bdb.__file__
 

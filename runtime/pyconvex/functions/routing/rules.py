@@ -3,7 +3,7 @@
 from types import FunctionType
 from typing import Any, TypeGuard
 
-from pyconvex.functions.fetch.url import URL
+from pyconvex.functions.fetch.url import pathname
 from pyconvex.functions.function import Kind, RegisteredFunction, Visibility, described, kind_phrase, register
 
 from .error import RouteError
@@ -80,7 +80,7 @@ def _check_can_match(path: str, name: str) -> None:
             hint="read the query in the handler: `request.url.search_params`",
         )
     literal = path.replace("{", "").replace("}", "")
-    sent = URL(f"http://host{literal}").pathname
+    sent = pathname(literal)
     if sent != literal:
         raise RouteError(
             "PathNeverMatches",
