@@ -373,7 +373,7 @@ def test_client_versions(tmp_path: Path) -> None:
 
 def test_request_ids_from_outside_are_checked(tmp_path: Path) -> None:
     async def story(server: Served) -> None:
-        reply = await server.call("/api/query", body("messages:nowhere"), convex_request_id="x] forged\x01")
+        reply = await server.call("/api/query", body("messages:nowhere"), convex_request_id="x] forged")
         assert "forged" not in reply.json["errorMessage"]
 
     serving(tmp_path, story)
