@@ -398,13 +398,21 @@ def _database(given: _Given) -> str:
 
 def _storage(given: _Given) -> str:
     value = given.value
-    if isinstance(value, str) and value.strip() and ("://" not in value or _BUCKET.fullmatch(value)):
+    if isinstance(value, str) and value.strip() and (_is_folder(value) or _BUCKET.fullmatch(value)):
         return value
     # Not shown: it may hold a secret that belongs elsewhere.
     raise BadSetting(
         f"{given.label} must be a folder or s3://BUCKET/PREFIX, with ?endpoint=URL&region=NAME if it is not Amazon's",
         hint="credentials are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     )
+
+
+def _is_folder(value: str) -> bool:
+    try:
+        Path(value).expanduser()
+    except RuntimeError:  # it is below the home of a user who does not exist
+        return False
+    return "://" not in value
 
 
 def _tail_logs(given: _Given) -> TailLogs:

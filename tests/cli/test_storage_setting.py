@@ -140,6 +140,7 @@ def test_dev_shows_where_files_are(project: Path) -> None:
         "s3://bucket?endpoint=http://a:b@c",
         "s3://bucket?color=red",
         "s3://bucket#x",
+        "~nobody-of-this-name/files",
     ],
 )
 def test_values_that_name_no_storage(project: Path, value: str) -> None:

@@ -185,7 +185,18 @@ def test_a_function_and_a_module_of_one_name(folder: FunctionsFolder) -> None:
 
 
 def test_a_text_that_cannot_be_encoded_breaks_nothing(folder: FunctionsFolder) -> None:
-    folder.write("a.py", QUERY.format(name="f", type="str", doc='"""\\ud800 and\\n\\n  more"""'))
+    # Not as a literal, which newer Pythons do not compile.
+    folder.write(
+        "a.py",
+        """
+        from pyconvex.server import query
+
+        async def f(ctx, a: str) -> str: ...
+
+        f.__doc__ = "\\ud800 and\\n\\n  more"
+        f = query(f)
+        """,
+    )
     text = declared(folder)
     assert "     * ? and\n     *\n     * more\n     */\n" in text
     text.encode()
