@@ -17,7 +17,7 @@ def free_port() -> int:
     """A port that nobody uses and no other test process is given; the longest unused of ours."""
     _, ports = _block()
     for port in itertools.islice(ports, BLOCK):
-        if taken := _take(port):
+        if taken := _take(port, again=True):
             taken.close()
             return port
     raise AssertionError("all ports of this test process are in use")
@@ -34,8 +34,10 @@ def _block() -> tuple[socket.socket, "itertools.cycle[int]"]:
     raise AssertionError(f"other test processes hold all ports from {FIRST} to {LAST}")
 
 
-def _take(port: int) -> socket.socket | None:
+def _take(port: int, *, again: bool = False) -> socket.socket | None:
+    """The socket that holds the port; `again` says that connections of a server that has ended are no hindrance."""
     taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, again)
     try:
         taken.bind(("127.0.0.1", port))
     except OSError:
