@@ -270,6 +270,15 @@ def test_a_busy_port_names_its_holder(project: Path, tmp_path: Path) -> None:
         assert not (other / ".pyconvex/server.json").exists()
 
 
+def test_two_addresses_need_two_ports(project: Path) -> None:
+    ran = command("dev", "--port", "4000", "--site-port", "4000", folder=project)
+    assert (ran.exit_code, ran.stdout) == (3, "")
+    assert ran.stderr == (
+        "error: the API and the site cannot both have port 4000\n"
+        "hint: leave --site-port out: what it serves is served on the API's port too\n"
+    )
+
+
 def test_commands_ask_the_running_server(project: Path) -> None:
     with dev(project) as running:
         says(running, "ready in")

@@ -69,8 +69,14 @@ def bind_sockets(
         port, site_port: exactly these (0: any free one); None: the remembered, the default, or the next free one.
         remembered: file in which the chosen ports are kept, so that a project keeps its addresses.
 
-    Raises `StartFailed`: `PortInUse` with the holder where it can be found, `PortNotAllowed`, `BadHost`.
+    Raises `StartFailed`: `PortInUse` with the holder where it can be found, `PortsAlike`, `PortNotAllowed`, `BadHost`.
     """
+    if port and port == site_port:
+        raise StartFailed(
+            "PortsAlike",
+            f"the API and the site cannot both have port {port}",
+            hint="leave --site-port out: what it serves is served on the API's port too",
+        )
     before = _recall(remembered)
     api = _bind_first(host, _candidates(port, before.get("api"), API_PORT))
     try:
