@@ -20,6 +20,8 @@ ROUNDS = int(os.environ.get("PYCONVEX_KILL_ROUNDS", "3"))
 UPLOADERS = 6
 UPLOADS_BEFORE_THE_KILL = 20
 CHUNK = bytes(range(256)) * 256
+LIMITS = ("--limit", "read_ranges=1000000", "--limit", "read_documents=1000000", "--limit", "query_seconds=30")
+"""Of the server that shows all files at once."""
 
 FUNCTIONS = """\
 from ._generated.server import MutationCtx, QueryCtx, mutation, query
@@ -85,7 +87,7 @@ def test_kill_leaves_whole_files_or_none(tmp_path: Path) -> None:
 
 
 def _check(folder: Path, acknowledged: set[str]) -> None:
-    with dev(folder) as running:
+    with dev(folder, *LIMITS) as running:
         stored = call(running, "query", "stored")
         assert acknowledged <= {file["_id"] for file in stored}
         for file in stored:
