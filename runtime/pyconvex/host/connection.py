@@ -184,9 +184,11 @@ class Connection(TCPServer):
         if not unsent:
             return
         transport = self._transport
+        parts = [b"".join(unsent)] if len(unsent) > 1 and self._unsent_bytes <= WRITE_AHEAD_BYTES else unsent
         self._unsent, self._unsent_bytes = [], 0
         try:
-            transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+            for part in parts:  # one as a rule; what is large is not copied to be sent
+                transport.write(part)
         except (ConnectionError, RuntimeError):
             return  # the peer is gone: the reading side hears of it too
         self._behind_bytes = transport.get_write_buffer_size()
