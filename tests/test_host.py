@@ -23,6 +23,7 @@ from pyconvex.host import Host, HostOptions, Running, bind_sockets, running_serv
 from pyconvex.host.lock import announced, deployment_lock
 from pyconvex.host.ports import holder_of
 from pyconvex.settings import Limits
+from support.ports import free_port
 from support.served import run, served, write_modules
 
 
@@ -173,10 +174,13 @@ def test_an_admin_key_that_is_none_is_made_anew(tmp_path: Path, text: str) -> No
 # --- ports
 
 
-def test_ports_are_next_to_each_other_and_remembered(tmp_path: Path) -> None:
+def test_ports_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = free_port(), free_port()
+    monkeypatch.setattr("pyconvex.host.ports.API_PORT", ports[0])
+    monkeypatch.setattr("pyconvex.host.ports.SITE_PORT", ports[1])
     remembered = tmp_path / "data" / "ports.json"
     first = bind_sockets(remembered=remembered)
-    ports = first.port, first.site_port
+    assert (first.port, first.site_port) == ports
     assert json.loads(remembered.read_text()) == {"api": ports[0], "site": ports[1]}
     first.close()
     second = bind_sockets(remembered=remembered)
@@ -210,10 +214,8 @@ def test_a_busy_port_that_was_asked_for() -> None:
 
 
 def test_both_ports_the_same() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with pytest.raises(StartFailed):
+    port = free_port()
+    with pytest.raises(StartFailed, match="cannot both have port"):
         bind_sockets(port=port, site_port=port)
     bind_sockets(port=port, site_port=0).close()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from pyconvex.files.location import Bucket
 from pyconvex.files.s3 import PART_BYTES, S3Files
 from pyconvex.files.storage import FileMissing, FileStorageFailed, new_key
 from pyconvex.host.files import storage_for
+from support.ports import free_port
 from support.s3 import CREDENTIALS, fresh_bucket, refusing
 
 CLOCK = SystemClock()
@@ -30,9 +30,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def closed_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def bucket_at(endpoint: str) -> Bucket:
