@@ -99,10 +99,6 @@ class HttpStream:
             "extensions": {},
         }
 
-    @property
-    def idle(self) -> bool:
-        return False
-
     async def run(self) -> None:
         """Let the application answer."""
         try:
